@@ -1,0 +1,24 @@
+/*
+ * secret.h - memory for keys, wiping, randomness. Secrets live in locked
+ * memory that is left out of core dumps, and are wiped when freed.
+ */
+#ifndef LBS_CRYPTO_SECRET_H
+#define LBS_CRYPTO_SECRET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Prepares libsodium; cheap when repeated. 0, or -1 if it cannot run here. */
+int secret_init(void) __attribute__((warn_unused_result));
+/* Guarded, locked, zeroed memory; NULL when there is none. Not inherited over
+ * fork: allocate in the process that uses it. */
+void *secret_alloc(size_t len);
+/* Wipes and frees; NULL is allowed. */
+void secret_free(void *p);
+void secret_wipe(void *p, size_t len);
+/* Random bytes of the kernel, fresh at each call. */
+void secret_random(void *p, size_t len);
+/* 1 if equal, in constant time. */
+int secret_equal(const void *a, const void *b, size_t len);
+
+#endif

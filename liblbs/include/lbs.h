@@ -1,0 +1,271 @@
+/*
+ * lbs.h - the Logging Block Store as a library.
+ *
+ * A store is one metadata file on protected internal flash and one data
+ * directory on a card. It holds virtual disks ("vdisks"). All handles are
+ * opaque; every function may be called from any thread, except that a handle
+ * must not be used while or after it is closed. A store handle is valid only
+ * in the process that opened it: open after fork, never before (POSIX locks
+ * and locked memory do not cross a fork; calls in the child fail with
+ * LBS_EFORK).
+ *
+ * Results are 0 (or a count) on success and a negative LBS_E... code on
+ * failure. The sentence that explains a failure goes to the log callback
+ * given at open, once, at level LBS_LOG_ERROR.
+ *
+ * What is promised (DESIGN.md, "Promises"):
+ *   - when a write returns, it survives the death of this process;
+ *   - when a flush or an LBS_FUA write returns, everything that had returned
+ *     before it survives a power cut;
+ *   - after a power cut the vdisk holds a prefix of the writes, at least up to
+ *     the last flush; a write of up to 1 MiB is there whole or not at all;
+ *   - a read gives what was written or an error.
+ */
+#ifndef LBS_H
+#define LBS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LBS_VERSION "0.1.0"
+
+/* ---- errors ------------------------------------------------------------ */
+
+/* Each code has a stable word (lbs_error_word) and an errno (lbs_errno). */
+enum {
+	LBS_EINVAL = -1,	  /* "invalid": bad argument or out of range */
+	LBS_ENOMEM = -2,	  /* "no-memory" */
+	LBS_EIO = -3,		  /* "io": the card or internal flash failed */
+	LBS_ENOSPC = -4,	  /* "no-space": the capacity or the card is full */
+	LBS_EMETAFULL = -5,	  /* "metadata-full": internal flash is full */
+	LBS_EROFS = -6,		  /* "read-only" */
+	LBS_EBUSY = -7,		  /* "busy": another process holds the store */
+	LBS_ENOENT = -8,	  /* "not-found": no such file, vdisk, ... */
+	LBS_EEXIST = -9,	  /* "exists" */
+	LBS_ENOTSUP = -10,	  /* "unsupported": known, but not in this build */
+	LBS_ENOTSTORE = -11,	  /* "not-a-store" */
+	LBS_EVERSION = -12,	  /* "newer-format" or unknown must-refuse feature */
+	LBS_ECORRUPT = -13,	  /* "corrupt-metadata" */
+	LBS_ECARDMISSING = -14,	  /* "card-missing": no data directory or chunk */
+	LBS_EOTHERCARD = -15,	  /* "other-card": another store's card */
+	LBS_ESTALECARD = -16,	  /* "stale-card": an older copy of this card */
+	LBS_EDATAMISSING = -17,	  /* "data-missing": acknowledged data is gone */
+	LBS_ESTALEMETA = -18,	  /* "stale-metadata": older than the card */
+	LBS_EDAMAGED = -19,	  /* "damaged": a block does not authenticate */
+	LBS_EFAILED = -20,	  /* "failed": an earlier error stopped writes */
+	LBS_EFORK = -21,	  /* "forked": the handle belongs to the parent */
+	LBS_EWRONGKEY = -22,	  /* "wrong-key" */
+	LBS_EINTERNAL = -23,	  /* "internal": a bug; please report */
+	LBS_ECANCELLED = -24	  /* "cancelled": the caller asked to stop */
+};
+
+/* A short English sentence for a code. Static, never NULL. */
+const char *lbs_strerror(int err);
+/* The stable word for a code, as in messages and "code" under --json. */
+const char *lbs_error_word(int err);
+/* The positive errno that a block device front end reports for a code: ENOSPC
+ * for a full card, EIO for anything wrong with the data, EPERM/EROFS when read
+ * only. Never a code that NBD would turn into EINVAL unless the caller erred. */
+int lbs_errno(int err);
+/* The version of the library at run time. */
+const char *lbs_version(void);
+
+/* ---- logging and progress ---------------------------------------------- */
+
+enum { LBS_LOG_ERROR = 0, LBS_LOG_WARNING = 1, LBS_LOG_INFO = 2 };
+
+/* One complete sentence without a final newline. May be called from any
+ * thread, never while the caller's own call would deadlock on the store. The
+ * text holds no secret. */
+typedef void lbs_log_fn(void *ctx, int level, int code, const char *sentence);
+/* done of total, in bytes or items as the function says. Return nonzero to ask
+ * the work to stop (LBS_ECANCELLED). */
+typedef int lbs_progress_fn(void *ctx, uint64_t done, uint64_t total);
+
+/* ---- stores ------------------------------------------------------------ */
+
+typedef struct lbs_store lbs_store;
+typedef struct lbs_vdisk lbs_vdisk;
+
+enum { LBS_CIPHER_CHACHA20POLY1305 = 1, LBS_CIPHER_AES256GCM = 2,
+       LBS_CIPHER_AEGIS256 = 3 };
+enum { LBS_FRESHNESS_FLUSH = 1, LBS_FRESHNESS_CHECKPOINT = 2 };
+
+struct lbs_create_options {
+	uint32_t struct_size;	    /* sizeof(struct lbs_create_options) */
+	uint32_t block_size;	    /* 4096; 0 = 4096 */
+	uint64_t size_bytes;	    /* of the first vdisk; a multiple of 512 */
+	uint64_t capacity_bytes;    /* most the log takes on the card; 0 = auto */
+	uint64_t segment_size_bytes; /* a power of two, 1 to 64 MiB; 0 = auto */
+	uint64_t chunk_size_bytes;  /* size of a chunk file; 0 = 1 GiB */
+	int cipher;		    /* LBS_CIPHER_...; 0 = ChaCha20-Poly1305 */
+	int freshness;		    /* LBS_FRESHNESS_...; 0 = flush */
+	int preallocate;	    /* write all chunk files now */
+	lbs_log_fn *log;
+	void *log_ctx;
+	lbs_progress_fn *progress;  /* bytes of card prepared */
+	void *progress_ctx;
+};
+
+enum {
+	LBS_RDONLY = 1,		/* write nothing, anywhere */
+	LBS_ACCEPT_LOSS = 2	/* open at what the card has; see lbsck(8) */
+};
+
+struct lbs_open_options {
+	uint32_t struct_size;	/* sizeof(struct lbs_open_options) */
+	uint32_t flags;		/* LBS_RDONLY, LBS_ACCEPT_LOSS */
+	const char *data_dir;	/* where the card is, if not where it was */
+	uint64_t map_limit_bytes; /* memory for the block map; 0 = 64 MiB */
+	const char *owner;	/* program name a second opener is told */
+	lbs_log_fn *log;
+	void *log_ctx;
+};
+
+/* Makes a store: the metadata file at path (mode 0600) and the data directory.
+ * On failure nothing of either is left behind.
+ * LBS_EINVAL, LBS_EEXIST, LBS_ENOSPC, LBS_EMETAFULL, LBS_EIO, LBS_ENOTSUP. */
+int lbs_store_create(const char *path, const char *data_dir,
+		     const struct lbs_create_options *options)
+	__attribute__((warn_unused_result));
+
+/* Opens a store: takes the locks, rolls the log forward, judges freshness,
+ * makes what was recovered durable. Starts threads. The result is owned by the
+ * caller and released with lbs_store_close. */
+int lbs_store_open(const char *path, const struct lbs_open_options *options,
+		   lbs_store **out) __attribute__((warn_unused_result));
+
+/* Looks whether lbs_store_open would find a store it can use: the file, its
+ * version and features, a card of this store, no other holder. Changes nothing,
+ * keeps nothing, starts no thread: for use before a fork. */
+int lbs_store_probe(const char *path, const struct lbs_open_options *options)
+	__attribute__((warn_unused_result));
+
+/* Finishes: flushes, checkpoints, releases the locks, frees the handle even
+ * when it reports an error. NULL is allowed. */
+int lbs_store_close(lbs_store *store);
+
+/* What a store is: constant while it is open. */
+struct lbs_store_info {
+	uint32_t struct_size;
+	uint32_t format_version;
+	uint64_t features_must, features_may;
+	uint8_t store_id[16];
+	char data_dir[4096];
+	int cipher, freshness;
+	uint32_t block_size;
+	uint32_t vdisk_count;
+	uint64_t segment_size_bytes, chunk_size_bytes, capacity_bytes;
+	uint64_t sessions;	/* times opened for writing */
+	int64_t created_unix;	/* for people only; no decision uses it */
+};
+/* Fills info of an open store. */
+int lbs_store_info(lbs_store *store, struct lbs_store_info *info);
+/* Fills info from the metadata file alone, even while another process serves
+ * the store; changes nothing. */
+int lbs_store_peek(const char *path, lbs_log_fn *log, void *log_ctx,
+		   struct lbs_store_info *info);
+
+/* Counters: monotonic since the store was opened, unless they are gauges.
+ * Enumerated by lbs_stat_name so that tools show every one of them. */
+enum lbs_stat {
+	LBS_STAT_READ_OPS, LBS_STAT_READ_BYTES,
+	LBS_STAT_WRITE_OPS, LBS_STAT_WRITE_BYTES,
+	LBS_STAT_FLUSH_OPS, LBS_STAT_DISCARD_OPS, LBS_STAT_DISCARD_BYTES,
+	LBS_STAT_ZERO_OPS, LBS_STAT_ZERO_BYTES,
+	LBS_STAT_RECORDS,		/* records appended */
+	LBS_STAT_CARD_LOG_BYTES,	/* log pages handed to the card, a page
+					 * once between two syncs */
+	LBS_STAT_CARD_FILL_BYTES,	/* chunk files filled ahead */
+	LBS_STAT_CARD_READ_BYTES,
+	LBS_STAT_CARD_WRITE_CALLS, LBS_STAT_CARD_READ_CALLS,
+	LBS_STAT_CARD_SYNCS,
+	LBS_STAT_META_COMMITS,		/* commits on internal flash */
+	LBS_STAT_META_ANCHORS,		/* of these, anchors alone */
+	LBS_STAT_META_BYTES,		/* bytes written to internal flash */
+	LBS_STAT_META_ANCHOR_BYTES,	/* of these, by anchors alone */
+	LBS_STAT_META_SYNCS,
+	LBS_STAT_CHECKPOINTS,
+	LBS_STAT_INTEGRITY_ERRORS, LBS_STAT_IO_ERRORS,
+	LBS_STAT_MAP_PAGE_HITS, LBS_STAT_MAP_PAGE_LOADS,
+	LBS_STAT_REPLAY_RECORDS,	/* rolled forward at this open */
+	LBS_STAT_REPLAY_BYTES_READ,
+	LBS_STAT_REPLAY_REWRITTEN_RECORDS,
+	/* gauges */
+	LBS_STAT_SEGMENTS_TOTAL, LBS_STAT_SEGMENTS_FILLED,
+	LBS_STAT_SEGMENTS_FREE, LBS_STAT_SEGMENTS_RESERVE,
+	LBS_STAT_LIVE_BLOCKS,		/* as of the last checkpoint */
+	LBS_STAT_MAP_BYTES, LBS_STAT_MAP_BYTES_PEAK, LBS_STAT_MAP_LIMIT_BYTES,
+	LBS_STAT_UNSYNCED_BYTES, LBS_STAT_LAST_RECORD, LBS_STAT_DURABLE_RECORD,
+	LBS_STAT_CHECKPOINT_RECORD, LBS_STAT_FAILED, LBS_STAT_READ_ONLY,
+	LBS_STAT_COUNT
+};
+/* The JSON key of a counter, e.g. "write_bytes"; NULL past the end. */
+const char *lbs_stat_name(int stat);
+/* Reads all counters at once; values has room for LBS_STAT_COUNT. */
+void lbs_store_stat(lbs_store *store, uint64_t values[LBS_STAT_COUNT]);
+/* The sentence of the error that stopped writes, or "" (static storage of the
+ * store, valid until close). */
+const char *lbs_store_failure(lbs_store *store);
+/* Writes a checkpoint now and waits for it. */
+int lbs_store_checkpoint(lbs_store *store);
+
+/* ---- vdisks ------------------------------------------------------------ */
+
+/* Calls fn for each vdisk in the order of creation, until fn is nonzero. */
+int lbs_store_vdisks(lbs_store *store,
+		     int (*fn)(void *ctx, const char *name, uint64_t size_bytes),
+		     void *ctx);
+/* Opens a vdisk by name (NULL or "" is "disk"). A handle is a reference and
+ * costs nothing; all must be closed before the store. */
+int lbs_vdisk_open(lbs_store *store, const char *name, lbs_vdisk **out)
+	__attribute__((warn_unused_result));
+void lbs_vdisk_close(lbs_vdisk *vdisk);
+uint64_t lbs_vdisk_size(const lbs_vdisk *vdisk);
+const char *lbs_vdisk_name(const lbs_vdisk *vdisk);
+
+/* Flags of one request. */
+enum { LBS_FUA = 1 };
+
+/* Offsets and lengths in bytes, any alignment, within the vdisk; 0 bytes is
+ * allowed. All or error. Overlapping concurrent writes are each applied whole
+ * per 4 KiB block; their order is not defined. */
+int lbs_vdisk_read(lbs_vdisk *vdisk, void *buf, size_t len_bytes,
+		   uint64_t offset_bytes) __attribute__((warn_unused_result));
+int lbs_vdisk_write(lbs_vdisk *vdisk, const void *buf, size_t len_bytes,
+		    uint64_t offset_bytes, unsigned flags)
+	__attribute__((warn_unused_result));
+int lbs_vdisk_readv(lbs_vdisk *vdisk, const struct iovec *iov, int iov_count,
+		    uint64_t offset_bytes) __attribute__((warn_unused_result));
+int lbs_vdisk_writev(lbs_vdisk *vdisk, const struct iovec *iov, int iov_count,
+		     uint64_t offset_bytes, unsigned flags)
+	__attribute__((warn_unused_result));
+/* Makes everything that returned before durable, on any handle of the store. */
+int lbs_vdisk_flush(lbs_vdisk *vdisk) __attribute__((warn_unused_result));
+/* Frees whole blocks inside the range, which then read as zeroes; the edges
+ * keep their contents. */
+int lbs_vdisk_discard(lbs_vdisk *vdisk, uint64_t len_bytes,
+		      uint64_t offset_bytes, unsigned flags)
+	__attribute__((warn_unused_result));
+/* The range reads as zeroes, exactly; whole blocks take no space. */
+int lbs_vdisk_write_zeroes(lbs_vdisk *vdisk, uint64_t len_bytes,
+			   uint64_t offset_bytes, unsigned flags)
+	__attribute__((warn_unused_result));
+
+/* Calls fn for consecutive extents that cover the range, merged; is_data is 0
+ * for a hole, which reads as zeroes. Stops when fn is nonzero. */
+int lbs_vdisk_extents(lbs_vdisk *vdisk, uint64_t len_bytes,
+		      uint64_t offset_bytes,
+		      int (*fn)(void *ctx, uint64_t offset_bytes,
+				uint64_t len_bytes, int is_data),
+		      void *ctx) __attribute__((warn_unused_result));
+
+#ifdef __cplusplus
+}
+#endif
+#endif
