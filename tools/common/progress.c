@@ -1,0 +1,78 @@
+/* progress.c - see progress.h. */
+#include "tools/common/progress.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "tools/common/size.h"
+
+static volatile sig_atomic_t stop_asked;
+static const int stop_signals[] = { SIGINT, SIGTERM, SIGHUP };
+#define STOP_SIGNALS (sizeof(stop_signals) / sizeof(stop_signals[0]))
+
+static void ask_stop(int signal_number)
+{
+	(void)signal_number;
+	stop_asked = 1;
+}
+
+static double seconds_between(struct timespec from, struct timespec to)
+{
+	return (double)(to.tv_sec - from.tv_sec) +
+	       (double)(to.tv_nsec - from.tv_nsec) / 1e9;
+}
+
+void progress_begin(struct progress *progress, const char *what, int quiet,
+		    int catch_signals)
+{
+	struct sigaction action = { .sa_handler = ask_stop,
+				    .sa_flags = SA_RESTART };
+
+	progress->what = what;
+	progress->enabled = !quiet && isatty(STDERR_FILENO);
+	progress->drawn = 0;
+	clock_gettime(CLOCK_MONOTONIC, &progress->begun);
+	progress->last = progress->begun;
+	if (!catch_signals)
+		return;
+	for (size_t i = 0; i < STOP_SIGNALS; i++)
+		sigaction(stop_signals[i], &action, NULL);
+}
+
+int progress_step(void *ctx, uint64_t done, uint64_t total)
+{
+	static const char full[] = "##############################";
+	const int width = (int)sizeof(full) - 1;
+	struct progress *progress = ctx;
+	char done_text[SIZE_TEXT_BYTES], total_text[SIZE_TEXT_BYTES];
+	struct timespec now;
+	double part, elapsed;
+
+	if (stop_asked)
+		return 1;
+	if (!progress->enabled || total == 0)
+		return 0;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	elapsed = seconds_between(progress->begun, now);
+	if (elapsed < 2 || seconds_between(progress->last, now) < 0.1)
+		return 0;
+	progress->last = now;
+	progress->drawn = 1;
+	part = done < total ? (double)done / (double)total : 1;
+	fprintf(stderr, "\r%s [%-*.*s] %3d %%  %s of %s  ", progress->what,
+		width, (int)(part * width), full, (int)(part * 100),
+		size_format(done, done_text), size_format(total, total_text));
+	if (part > 0.01)
+		fprintf(stderr, "%.0f s left   ", elapsed / part - elapsed);
+	fflush(stderr);
+	return 0;
+}
+
+void progress_end(struct progress *progress)
+{
+	if (progress->drawn)
+		fputs("\r\033[K", stderr);
+	for (size_t i = 0; i < STOP_SIGNALS; i++)
+		signal(stop_signals[i], SIG_DFL);
+}
