@@ -1,0 +1,292 @@
+/*
+ * posix.c - the card as a directory of a real file system, usually FAT. Every
+ * name is resolved below one held directory descriptor and never through a
+ * link; only regular files are opened. No rename, no holes, no mmap.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "liblbs/medium/medium.h"
+
+#define FILES_MAX 65536u
+
+struct posix {
+	struct medium base;
+	int dir;
+	int card;		/* descriptor of the card file or -1 */
+	int *chunk;		/* descriptors or -1, chunk_count of them */
+	uint32_t chunk_count;
+};
+
+static struct posix *
+posix_of(struct medium *m)
+{
+	return (struct posix *)m;
+}
+
+void
+medium_file_name(uint32_t file, char name[MEDIUM_NAME_BYTES])
+{
+	if (file == MEDIUM_CARD_FILE)
+		snprintf(name, MEDIUM_NAME_BYTES, "card.lbs");
+	else
+		snprintf(name, MEDIUM_NAME_BYTES, "%04u.lbs", file);
+}
+
+static int *
+slot(struct posix *p, uint32_t file)
+{
+	if (file == MEDIUM_CARD_FILE)
+		return &p->card;
+	return file < p->chunk_count ? &p->chunk[file] : NULL;
+}
+
+static int
+fd_of(struct medium *m, uint32_t file)
+{
+	int *s = slot(posix_of(m), file);
+
+	return s ? *s : -1;
+}
+
+static int
+grow(struct posix *p, uint32_t file)
+{
+	uint32_t count = file + 64;
+	int *chunk;
+
+	if (file == MEDIUM_CARD_FILE || file < p->chunk_count)
+		return 0;
+	if (file >= FILES_MAX)
+		return -EINVAL;
+	chunk = realloc(p->chunk, count * sizeof *chunk);
+	if (!chunk)
+		return -ENOMEM;
+	for (uint32_t i = p->chunk_count; i < count; i++)
+		chunk[i] = -1;
+	p->chunk = chunk;
+	p->chunk_count = count;
+	return 0;
+}
+
+static int
+posix_open(struct medium *m, uint32_t file, int flags)
+{
+	struct posix *p = posix_of(m);
+	char name[MEDIUM_NAME_BYTES];
+	struct stat st;
+	int fd, err = grow(p, file);
+
+	if (err)
+		return err;
+	if (*slot(p, file) >= 0)
+		return 0;
+	medium_file_name(file, name);
+	fd = openat(p->dir, name,
+		    (flags & MEDIUM_OPEN_RDONLY ? O_RDONLY : O_RDWR) |
+			    (flags & MEDIUM_OPEN_CREATE ? O_CREAT : 0) |
+			    O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY,
+		    0600);
+	if (fd < 0)
+		return errno == ELOOP || errno == ENXIO || errno == EISDIR
+			       ? -EINVAL
+			       : -errno;
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return -EINVAL;
+	}
+	*slot(p, file) = fd;
+	return 0;
+}
+
+static int
+posix_size(struct medium *m, uint32_t file, uint64_t *size_bytes)
+{
+	struct stat st;
+
+	if (fstat(fd_of(m, file), &st))
+		return -errno;
+	*size_bytes = (uint64_t)st.st_size;
+	return 0;
+}
+
+static ssize_t
+posix_pread(struct medium *m, uint32_t file, void *buf, size_t len,
+	    uint64_t offset)
+{
+	int fd = fd_of(m, file);
+	size_t done = 0;
+
+	while (done < len) {
+		ssize_t n = pread(fd, (char *)buf + done, len - done,
+				  (off_t)(offset + done));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		done += (size_t)n;
+	}
+	return (ssize_t)done;
+}
+
+/* What a short pwritev left over, one vector at a time. */
+static int
+write_rest(int fd, const struct iovec *iov, int iov_count, uint64_t offset,
+	   size_t skip)
+{
+	for (int i = 0; i < iov_count; i++) {
+		const char *p = iov[i].iov_base;
+		size_t len = iov[i].iov_len;
+
+		if (skip >= len) {
+			skip -= len;
+			offset += len;
+			continue;
+		}
+		p += skip;
+		len -= skip;
+		offset += skip;
+		skip = 0;
+		while (len) {
+			ssize_t n = pwrite(fd, p, len, (off_t)offset);
+
+			if (n < 0 && errno == EINTR)
+				continue;
+			if (n <= 0)
+				return n < 0 ? -errno : -EIO;
+			p += n;
+			len -= (size_t)n;
+			offset += (uint64_t)n;
+		}
+	}
+	return 0;
+}
+
+static int
+posix_pwritev(struct medium *m, uint32_t file, const struct iovec *iov,
+	      int iov_count, uint64_t offset)
+{
+	int fd = fd_of(m, file);
+	size_t total = 0;
+	ssize_t n;
+
+	for (int i = 0; i < iov_count; i++)
+		total += iov[i].iov_len;
+	do
+		n = pwritev(fd, iov, iov_count, (off_t)offset);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	return (size_t)n == total
+		       ? 0
+		       : write_rest(fd, iov, iov_count, offset, (size_t)n);
+}
+
+static int
+posix_sync(struct medium *m, uint32_t file)
+{
+	/* Never retried, also not after EINTR: a sync that failed once has
+	 * told its error, and the next one would succeed with the data gone. */
+	return fdatasync(fd_of(m, file)) ? -errno : 0;
+}
+
+static int
+posix_sync_dir(struct medium *m)
+{
+	/* Some file systems cannot sync a directory and say EINVAL: they keep
+	 * names by themselves. */
+	return fsync(posix_of(m)->dir) && errno != EINVAL ? -errno : 0;
+}
+
+static int
+posix_lock(struct medium *m)
+{
+	if (flock(posix_of(m)->card, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	return errno == EWOULDBLOCK ? -EBUSY : -errno;
+}
+
+static int
+posix_remove(struct medium *m, uint32_t file)
+{
+	char name[MEDIUM_NAME_BYTES];
+	int *s = slot(posix_of(m), file);
+
+	if (s && *s >= 0) {
+		close(*s);
+		*s = -1;
+	}
+	medium_file_name(file, name);
+	return unlinkat(posix_of(m)->dir, name, 0) ? -errno : 0;
+}
+
+static void
+posix_close(struct medium *m)
+{
+	struct posix *p = posix_of(m);
+
+	for (uint32_t i = 0; i < p->chunk_count; i++)
+		if (p->chunk[i] >= 0)
+			close(p->chunk[i]);
+	if (p->card >= 0)
+		close(p->card);
+	if (p->dir >= 0)
+		close(p->dir);
+	free(p->chunk);
+	free(p);
+}
+
+static const struct medium_ops posix_ops = {
+	.open = posix_open,
+	.size = posix_size,
+	.pread = posix_pread,
+	.pwritev = posix_pwritev,
+	.sync = posix_sync,
+	.sync_dir = posix_sync_dir,
+	.lock = posix_lock,
+	.remove = posix_remove,
+	.close = posix_close,
+};
+
+int
+medium_posix_open(const char *dir, int create, struct medium **out)
+{
+	struct posix *p = calloc(1, sizeof *p);
+	int fd, err = 0;
+
+	if (!p)
+		return -ENOMEM;
+	p->base.ops = &posix_ops;
+	p->dir = p->card = -1;
+	if (create && mkdir(dir, 0700) && errno != EEXIST) {
+		err = -errno;
+		goto out;
+	}
+	p->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (p->dir < 0) {
+		err = -errno;
+		goto out;
+	}
+	if (create) {
+		/* Keeps media scanners of phones away. Not worth failing for. */
+		fd = openat(p->dir, ".nomedia",
+			    O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		if (fd >= 0)
+			close(fd);
+	}
+out:
+	if (err)
+		posix_close(&p->base);
+	else
+		*out = &p->base;
+	return err;
+}
