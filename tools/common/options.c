@@ -20,10 +20,11 @@ static const struct option_spec common[] = {
 enum { COMMON_JSON, COMMON_QUIET, COMMON_HELP, COMMON_VERSION };
 
 /* getopt's values: the table's entry plus this, so that no letter collides. */
-#define OWN_BASE 1000
+#define OWN_BASE    1000
 #define COMMON_BASE 2000
 
-static int find_letter(const struct option_spec *table, int letter)
+static int
+find_letter(const struct option_spec *table, int letter)
 {
 	for (int i = 0; table && table[i].name; i++)
 		if (table[i].letter && table[i].letter == letter)
@@ -31,14 +32,15 @@ static int find_letter(const struct option_spec *table, int letter)
 	return -1;
 }
 
-static void add_table(const struct option_spec *table, int base,
-		      struct option *longs, int *count, char *shorts)
+static void
+add_table(const struct option_spec *table, int base, struct option *longs,
+	  int *count, char *shorts)
 {
 	for (int i = 0; table && table[i].name && *count < OPTIONS_MAX; i++) {
 		longs[(*count)++] = (struct option){
 			.name = table[i].name,
-			.has_arg = table[i].arg ? required_argument
-						: no_argument,
+			.has_arg =
+				table[i].arg ? required_argument : no_argument,
 			.val = base + i,
 		};
 		if (table[i].letter) {
@@ -51,8 +53,9 @@ static void add_table(const struct option_spec *table, int base,
 	}
 }
 
-static int set_common(struct report *report, const struct command_spec *command,
-		      int option)
+static int
+set_common(struct report *report, const struct command_spec *command,
+	   int option)
 {
 	switch (option) {
 	case COMMON_JSON:
@@ -70,10 +73,11 @@ static int set_common(struct report *report, const struct command_spec *command,
 	}
 }
 
-int options_parse(struct report *report, const struct command_spec *command,
-		  int argc, char **argv,
-		  int (*set)(void *ctx, int option, const char *value),
-		  void *ctx, int *first)
+int
+options_parse(struct report *report, const struct command_spec *command,
+	      int argc, char **argv,
+	      int (*set)(void *ctx, int option, const char *value), void *ctx,
+	      int *first)
 {
 	struct option longs[OPTIONS_MAX + 1] = { 0 };
 	char shorts[3 * OPTIONS_MAX] = ":";
@@ -93,8 +97,9 @@ int options_parse(struct report *report, const struct command_spec *command,
 			return report_usage(report, "%s needs a value",
 					    argv[optind - 1]);
 		if (value == '?' && optopt >= OWN_BASE)
-			return report_usage(report, "%s: that option takes no "
-					    "value", argv[optind - 1]);
+			return report_usage(report,
+					    "%s: that option takes no value",
+					    argv[optind - 1]);
 		if (value == '?' && optopt)
 			return report_usage(report, "-%c: no such option",
 					    optopt);
@@ -118,7 +123,8 @@ int options_parse(struct report *report, const struct command_spec *command,
 	return OPTIONS_GO;
 }
 
-static void help_table(const struct option_spec *table)
+static void
+help_table(const struct option_spec *table)
 {
 	for (int i = 0; table && table[i].name; i++) {
 		const struct option_spec *o = &table[i];
@@ -134,8 +140,8 @@ static void help_table(const struct option_spec *table)
 	}
 }
 
-void options_help(const struct report *report,
-		  const struct command_spec *command)
+void
+options_help(const struct report *report, const struct command_spec *command)
 {
 	const char *program = report->program;
 
@@ -148,11 +154,12 @@ void options_help(const struct report *report,
 		printf("\n%s\n", command->epilogue);
 }
 
-int options_store(struct report *report, int argc, char **argv, int first)
+int
+options_store(struct report *report, int argc, char **argv, int first)
 {
 	if (first >= argc)
 		return report_usage(report, "which store? name its metadata "
-				    "file, as corp.lbs");
+					    "file, as corp.lbs");
 	if (argc - first > 1)
 		return report_usage(report, "'%s' is one operand too many",
 				    argv[first + 1]);

@@ -11,20 +11,23 @@ static volatile sig_atomic_t stop_asked;
 static const int stop_signals[] = { SIGINT, SIGTERM, SIGHUP };
 #define STOP_SIGNALS (sizeof(stop_signals) / sizeof(stop_signals[0]))
 
-static void ask_stop(int signal_number)
+static void
+ask_stop(int signal_number)
 {
 	(void)signal_number;
 	stop_asked = 1;
 }
 
-static double seconds_between(struct timespec from, struct timespec to)
+static double
+seconds_between(struct timespec from, struct timespec to)
 {
 	return (double)(to.tv_sec - from.tv_sec) +
 	       (double)(to.tv_nsec - from.tv_nsec) / 1e9;
 }
 
-void progress_begin(struct progress *progress, const char *what, int quiet,
-		    int catch_signals)
+void
+progress_begin(struct progress *progress, const char *what, int quiet,
+	       int catch_signals)
 {
 	struct sigaction action = { .sa_handler = ask_stop,
 				    .sa_flags = SA_RESTART };
@@ -40,7 +43,8 @@ void progress_begin(struct progress *progress, const char *what, int quiet,
 		sigaction(stop_signals[i], &action, NULL);
 }
 
-int progress_step(void *ctx, uint64_t done, uint64_t total)
+int
+progress_step(void *ctx, uint64_t done, uint64_t total)
 {
 	static const char full[] = "##############################";
 	const int width = (int)sizeof(full) - 1;
@@ -69,7 +73,8 @@ int progress_step(void *ctx, uint64_t done, uint64_t total)
 	return 0;
 }
 
-void progress_end(struct progress *progress)
+void
+progress_end(struct progress *progress)
 {
 	if (progress->drawn)
 		fputs("\r\033[K", stderr);

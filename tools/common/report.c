@@ -9,7 +9,8 @@
 #include "lbs.h"
 
 /* What to do about a failure; NULL where the sentence itself must say it. */
-static const char *advice(int err)
+static const char *
+advice(int err)
 {
 	switch (err) {
 	case LBS_EIO:
@@ -29,13 +30,15 @@ static const char *advice(int err)
 	case LBS_ENOTSTORE:
 		return "check the name; a store is made by 'lbs create'";
 	case LBS_EVERSION:
-		return "use a newer version of this program; nothing was changed";
+		return "use a newer version of this program; nothing was "
+		       "changed";
 	case LBS_ECORRUPT:
 		return "run 'lbsck'; keep the file and any copy of it";
 	case LBS_ECARDMISSING:
 		return "put in the card, or say where it is with --data";
 	case LBS_EOTHERCARD:
-		return "put in this store's card, or say where it is with --data";
+		return "put in this store's card, or say where it is with "
+		       "--data";
 	case LBS_ESTALECARD:
 	case LBS_EDATAMISSING:
 	case LBS_ESTALEMETA:
@@ -54,7 +57,8 @@ static const char *advice(int err)
 
 /* Text before the sentence: "lbs create: corp.lbs: ", the path left out where
  * the sentence begins with it. */
-static void print_prefix(const struct report *report, const char *sentence)
+static void
+print_prefix(const struct report *report, const char *sentence)
 {
 	fflush(stdout);
 	fprintf(stderr, "%s: ", report->program);
@@ -63,18 +67,18 @@ static void print_prefix(const struct report *report, const char *sentence)
 		fprintf(stderr, "%s: ", report->store);
 }
 
-static void emit_error(struct report *report, const char *word,
-		       const char *message)
+static void
+emit_error(struct report *report, const char *word, const char *message)
 {
 	print_prefix(report, message);
 	fprintf(stderr, "%s [%s]\n", message, word);
 	if (report->json)
-		report_json(report,
-			    json_pack("{s:{s:s,s:s}}", "error", "code", word,
-				      "message", message));
+		report_json(report, json_pack("{s:{s:s,s:s}}", "error", "code",
+					      word, "message", message));
 }
 
-void report_log(void *ctx, int level, int code, const char *sentence)
+void
+report_log(void *ctx, int level, int code, const char *sentence)
 {
 	struct report *report = ctx;
 
@@ -89,14 +93,15 @@ void report_log(void *ctx, int level, int code, const char *sentence)
 	if (level == LBS_LOG_INFO && report->quiet)
 		return;
 	print_prefix(report, sentence);
-	fprintf(stderr, "%s%s\n",
-		level == LBS_LOG_WARNING ? "warning: " : "", sentence);
+	fprintf(stderr, "%s%s\n", level == LBS_LOG_WARNING ? "warning: " : "",
+		sentence);
 }
 
-int report_failure(struct report *report, int err)
+int
+report_failure(struct report *report, int err)
 {
-	const char *what = report->sentence[0] ? report->sentence
-					       : lbs_strerror(err);
+	const char *what =
+		report->sentence[0] ? report->sentence : lbs_strerror(err);
 	const char *todo = advice(err);
 	size_t len = strlen(what);
 	char message[1400];
@@ -114,8 +119,8 @@ int report_failure(struct report *report, int err)
 	return EXIT_FAILED;
 }
 
-int report_error(struct report *report, const char *word, const char *format,
-		 ...)
+int
+report_error(struct report *report, const char *word, const char *format, ...)
 {
 	char message[1024];
 	va_list args;
@@ -127,7 +132,8 @@ int report_error(struct report *report, const char *word, const char *format,
 	return EXIT_FAILED;
 }
 
-int report_usage(struct report *report, const char *format, ...)
+int
+report_usage(struct report *report, const char *format, ...)
 {
 	char message[1024];
 	va_list args;
@@ -135,22 +141,24 @@ int report_usage(struct report *report, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
-	emit_error(report, "usage", message);
+	emit_error(report, lbs_error_word(LBS_EINVAL), message);
 	fprintf(stderr, "Try '%s --help'.\n", report->program);
 	return EXIT_USAGE;
 }
 
-int report_json(struct report *report, json_t *object)
+int
+report_json(struct report *report, json_t *object)
 {
+	json_t *whole = json_pack("{s:i}", "schema", REPORT_SCHEMA);
 	char *text = NULL;
 
-	if (object && json_object_set_new(object, "schema",
-					  json_integer(REPORT_SCHEMA)) == 0)
-		text = json_dumps(object, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+	if (object && whole && json_object_update(whole, object) == 0)
+		text = json_dumps(whole, JSON_INDENT(2));
 	json_decref(object);
+	json_decref(whole);
 	if (!text) {
-		fprintf(stderr, "%s: the report could not be written as JSON: "
-				"file names must be UTF-8 [invalid]\n",
+		fprintf(stderr, "%s: a name is not UTF-8 and cannot be "
+				"reported as JSON [invalid]\n",
 			report->program);
 		return EXIT_FAILED;
 	}
@@ -159,7 +167,8 @@ int report_json(struct report *report, json_t *object)
 	return report_done(report);
 }
 
-int report_done(struct report *report)
+int
+report_done(struct report *report)
 {
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return EXIT_DONE;

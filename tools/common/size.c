@@ -9,7 +9,8 @@
 
 static const char letters[] = "KMGTPE";
 
-int size_parse(const char *text, uint64_t *bytes, const char **why)
+int
+size_parse(const char *text, uint64_t *bytes, const char **why)
 {
 	const char *p = text, *letter;
 	unsigned shift = 0;
@@ -59,7 +60,8 @@ int size_parse(const char *text, uint64_t *bytes, const char **why)
 	return 0;
 }
 
-const char *size_format(uint64_t bytes, char text[SIZE_TEXT_BYTES])
+const char *
+size_format(uint64_t bytes, char text[SIZE_TEXT_BYTES])
 {
 	unsigned unit = 0;
 	uint64_t whole = bytes, rest = 0;

@@ -1,0 +1,12 @@
+/* names.h - the words of the command line for the library's enumerations. */
+#ifndef LBS_TOOLS_COMMON_NAMES_H
+#define LBS_TOOLS_COMMON_NAMES_H
+
+/* The word, or "?" for a value that this build does not know. */
+const char *names_cipher(int cipher);
+const char *names_freshness(int freshness);
+/* The value, or 0 for a word that is none. */
+int names_find_cipher(const char *word);
+int names_find_freshness(const char *word);
+
+#endif
