@@ -5,7 +5,7 @@ FORMAT_SRC := liblbs/format/card.c liblbs/format/segment.c liblbs/format/record.
 LIBLBS_SRC := $(CRYPTO_SRC) $(FORMAT_SRC) \
               liblbs/error.c \
               liblbs/medium/posix.c \
-              liblbs/meta/meta.c liblbs/meta/schema.c liblbs/meta/mapstore.c \
+              liblbs/meta/meta.c liblbs/meta/schema.c liblbs/meta/mapstore.c liblbs/meta/countvfs.c \
               liblbs/map/memtable.c liblbs/map/pages.c liblbs/map/map.c \
               liblbs/log/segtab.c liblbs/log/seal.c liblbs/log/append.c liblbs/log/scan.c \
               liblbs/store/create.c liblbs/store/open.c liblbs/store/replay.c \

@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -19,9 +18,9 @@
 struct posix {
 	struct medium base;
 	int dir;
-	int card;		/* descriptor of the card file or -1 */
-	int *chunk;		/* descriptors or -1, chunk_count of them */
-	uint32_t chunk_count;
+	int card;		/* descriptor + 1, or 0 */
+	int *chunk;		/* the same, FILES_MAX of them: a fixed table, so
+				 * that opening one disturbs no reader */
 };
 
 static struct posix *
@@ -44,35 +43,16 @@ slot(struct posix *p, uint32_t file)
 {
 	if (file == MEDIUM_CARD_FILE)
 		return &p->card;
-	return file < p->chunk_count ? &p->chunk[file] : NULL;
+	return file < FILES_MAX ? &p->chunk[file] : NULL;
 }
 
+/* -1 if it is not open, which the system calls answer with EBADF. */
 static int
 fd_of(struct medium *m, uint32_t file)
 {
 	int *s = slot(posix_of(m), file);
 
-	return s ? *s : -1;
-}
-
-static int
-grow(struct posix *p, uint32_t file)
-{
-	uint32_t count = file + 64;
-	int *chunk;
-
-	if (file == MEDIUM_CARD_FILE || file < p->chunk_count)
-		return 0;
-	if (file >= FILES_MAX)
-		return -EINVAL;
-	chunk = realloc(p->chunk, count * sizeof *chunk);
-	if (!chunk)
-		return -ENOMEM;
-	for (uint32_t i = p->chunk_count; i < count; i++)
-		chunk[i] = -1;
-	p->chunk = chunk;
-	p->chunk_count = count;
-	return 0;
+	return s ? *s - 1 : -1;
 }
 
 static int
@@ -81,11 +61,11 @@ posix_open(struct medium *m, uint32_t file, int flags)
 	struct posix *p = posix_of(m);
 	char name[MEDIUM_NAME_BYTES];
 	struct stat st;
-	int fd, err = grow(p, file);
+	int fd;
 
-	if (err)
-		return err;
-	if (*slot(p, file) >= 0)
+	if (!slot(p, file))
+		return -EINVAL;
+	if (*slot(p, file))
 		return 0;
 	medium_file_name(file, name);
 	fd = openat(p->dir, name,
@@ -101,7 +81,7 @@ posix_open(struct medium *m, uint32_t file, int flags)
 		close(fd);
 		return -EINVAL;
 	}
-	*slot(p, file) = fd;
+	*slot(p, file) = fd + 1;
 	return 0;
 }
 
@@ -210,7 +190,7 @@ posix_sync_dir(struct medium *m)
 static int
 posix_lock(struct medium *m)
 {
-	if (flock(posix_of(m)->card, LOCK_EX | LOCK_NB) == 0)
+	if (flock(fd_of(m, MEDIUM_CARD_FILE), LOCK_EX | LOCK_NB) == 0)
 		return 0;
 	return errno == EWOULDBLOCK ? -EBUSY : -errno;
 }
@@ -221,9 +201,9 @@ posix_remove(struct medium *m, uint32_t file)
 	char name[MEDIUM_NAME_BYTES];
 	int *s = slot(posix_of(m), file);
 
-	if (s && *s >= 0) {
-		close(*s);
-		*s = -1;
+	if (s && *s) {
+		close(*s - 1);
+		*s = 0;
 	}
 	medium_file_name(file, name);
 	return unlinkat(posix_of(m)->dir, name, 0) ? -errno : 0;
@@ -234,11 +214,11 @@ posix_close(struct medium *m)
 {
 	struct posix *p = posix_of(m);
 
-	for (uint32_t i = 0; i < p->chunk_count; i++)
-		if (p->chunk[i] >= 0)
-			close(p->chunk[i]);
-	if (p->card >= 0)
-		close(p->card);
+	for (uint32_t i = 0; p->chunk && i < FILES_MAX; i++)
+		if (p->chunk[i])
+			close(p->chunk[i] - 1);
+	if (p->card)
+		close(p->card - 1);
 	if (p->dir >= 0)
 		close(p->dir);
 	free(p->chunk);
@@ -266,7 +246,12 @@ medium_posix_open(const char *dir, int create, struct medium **out)
 	if (!p)
 		return -ENOMEM;
 	p->base.ops = &posix_ops;
-	p->dir = p->card = -1;
+	p->dir = -1;
+	p->chunk = calloc(FILES_MAX, sizeof *p->chunk);
+	if (!p->chunk) {
+		err = -ENOMEM;
+		goto out;
+	}
 	if (create && mkdir(dir, 0700) && errno != EEXIST) {
 		err = -errno;
 		goto out;

@@ -1,0 +1,52 @@
+/*
+ * internal.h - shared by the files of liblbs/meta, and by nobody else.
+ */
+#ifndef LBS_META_INTERNAL_H
+#define LBS_META_INTERNAL_H
+
+#include <sqlite3.h>
+
+#include "liblbs/meta/meta.h"
+
+/* Statements prepared once; the SQL stands in meta.c and mapstore.c. */
+enum statement {
+	SQL_BEGIN, SQL_COMMIT, SQL_ROLLBACK,
+	SQL_STATE_GET, SQL_STATE_SET, SQL_ANCHOR_GET, SQL_ANCHOR_SET,
+	SQL_SEGMENT_PUT, SQL_SEGMENT_DELETE, SQL_SEGMENT_EACH,
+	SQL_LIVE_GET, SQL_LIVE_PUT, SQL_CHUNK_PUT, SQL_CHUNK_EACH,
+	SQL_PIECE_CLEAR, SQL_PIECE_ADD, SQL_PIECE_EACH,
+	SQL_VDISK_ADD, SQL_VDISK_EACH,
+	SQL_PAGE_GET, SQL_PAGE_RANGE, SQL_PAGE_PUT, SQL_PAGE_DELETE,
+	SQL_PAGE_EACH,
+	SQL_DELTA_RANGE, SQL_DELTA_PUT, SQL_DELTA_DELETE, SQL_DELTA_EACH,
+	SQL_COUNT
+};
+
+struct meta {
+	sqlite3 *db;
+	sqlite3_vfs *vfs;	/* the counting one over the real one */
+	struct logger log;
+	struct meta_store store;
+	struct meta_counters counters; /* written below the vfs */
+	sqlite3_stmt *stmt[SQL_COUNT];
+	char vfs_name[64];
+	int rdonly;
+};
+
+/* The counting VFS over base (NULL = the default); its name in m->vfs_name. */
+int meta_vfs_register(struct meta *m, const char *base);
+void meta_vfs_unregister(struct meta *m);
+
+/* A statement with bindings cleared, or NULL when it cannot be prepared. */
+sqlite3_stmt *meta_stmt(struct meta *m, enum statement which);
+/* Steps a statement that returns no row, and resets it. */
+int meta_run(struct meta *m, sqlite3_stmt *st);
+/* Maps SQLite's error to ours and logs a sentence. */
+int meta_error(struct meta *m, const char *doing);
+
+extern const char *const meta_schema;
+int meta_store_row_write(struct meta *m, const struct meta_store *s,
+			 const uint8_t data_key[DATA_KEY_BYTES]);
+int meta_store_row_read(struct meta *m, struct meta_store *s);
+
+#endif

@@ -1,0 +1,181 @@
+/*
+ * schema.c - the tables of the metadata file, FORMAT.md section 8, and the one
+ * row that says what a store is. Nothing of it is believed from the card.
+ */
+#include <string.h>
+
+#include "crypto/aead.h"
+#include "liblbs/meta/internal.h"
+
+/* anchor has a table of its own so that a flush dirties one page. */
+const char *const meta_schema =
+	"CREATE TABLE store(id INTEGER PRIMARY KEY CHECK(id=1),"
+	" format_version INTEGER NOT NULL, features_must INTEGER NOT NULL,"
+	" features_may INTEGER NOT NULL, store_id BLOB NOT NULL,"
+	" data_key BLOB NOT NULL, cipher INTEGER NOT NULL,"
+	" freshness INTEGER NOT NULL, block_size INTEGER NOT NULL,"
+	" segment_size INTEGER NOT NULL, chunk_size INTEGER NOT NULL,"
+	" capacity_segments INTEGER NOT NULL, data_dir TEXT NOT NULL,"
+	" created INTEGER NOT NULL);"
+	"CREATE TABLE state(id INTEGER PRIMARY KEY CHECK(id=1),"
+	" session INTEGER NOT NULL, checkpoint INTEGER NOT NULL,"
+	" checkpoint_recno INTEGER NOT NULL);"
+	"CREATE TABLE anchor(id INTEGER PRIMARY KEY CHECK(id=1),"
+	" recno INTEGER NOT NULL, segment INTEGER NOT NULL,"
+	" offset INTEGER NOT NULL);"
+	"CREATE TABLE segment(idx INTEGER PRIMARY KEY, serial INTEGER NOT NULL,"
+	" salt BLOB NOT NULL);"
+	"CREATE TABLE live(grp INTEGER PRIMARY KEY, counts BLOB NOT NULL);"
+	"CREATE TABLE chunk(idx INTEGER PRIMARY KEY, filled INTEGER NOT NULL);"
+	"CREATE TABLE piece(seq INTEGER PRIMARY KEY,"
+	" first_recno INTEGER NOT NULL, end_recno INTEGER NOT NULL,"
+	" segment INTEGER NOT NULL, offset INTEGER NOT NULL,"
+	" serial INTEGER NOT NULL, salt BLOB NOT NULL);"
+	"CREATE TABLE layer(id INTEGER PRIMARY KEY, parent INTEGER);"
+	"CREATE TABLE vdisk(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
+	" size INTEGER NOT NULL, layer INTEGER NOT NULL);"
+	"CREATE TABLE map_page(key INTEGER PRIMARY KEY, runs BLOB NOT NULL);"
+	"CREATE TABLE map_delta(key INTEGER PRIMARY KEY, runs BLOB NOT NULL);"
+	"INSERT INTO state VALUES(1,0,0,0);"
+	"INSERT INTO anchor VALUES(1,0,0,0);";
+
+int
+meta_store_row_write(struct meta *m, const struct meta_store *s,
+		     const uint8_t data_key[DATA_KEY_BYTES])
+{
+	sqlite3_stmt *st = NULL;
+	int rc = LBS_EIO;
+
+	if (sqlite3_prepare_v2(m->db,
+			       "INSERT INTO store VALUES"
+			       "(1,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+			       -1, &st, NULL) != SQLITE_OK)
+		goto out;
+	sqlite3_bind_int64(st, 1, s->format_version);
+	sqlite3_bind_int64(st, 2, (sqlite3_int64)s->features_must);
+	sqlite3_bind_int64(st, 3, (sqlite3_int64)s->features_may);
+	sqlite3_bind_blob(st, 4, s->store_id, STORE_ID_BYTES, SQLITE_STATIC);
+	sqlite3_bind_blob(st, 5, data_key, DATA_KEY_BYTES, SQLITE_STATIC);
+	sqlite3_bind_int(st, 6, s->cipher);
+	sqlite3_bind_int(st, 7, s->freshness);
+	sqlite3_bind_int64(st, 8, s->block_size);
+	sqlite3_bind_int64(st, 9, s->segment_size);
+	sqlite3_bind_int64(st, 10, (sqlite3_int64)s->chunk_size);
+	sqlite3_bind_int64(st, 11, s->capacity_segments);
+	sqlite3_bind_text(st, 12, s->data_dir, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 13, s->created_unix);
+	if (sqlite3_step(st) == SQLITE_DONE)
+		rc = 0;
+out:
+	sqlite3_finalize(st);
+	return rc ? meta_error(m, "write the store's row") : 0;
+}
+
+/* Each value that code depends on is bounded here, so that a file that SQLite
+ * finds whole but that was changed by hand cannot make us overrun. */
+static int
+store_row_valid(const struct meta_store *s)
+{
+	return s->block_size == BLOCK_BYTES &&
+	       s->segment_size >= SEGMENT_BYTES_MIN &&
+	       s->segment_size <= SEGMENT_BYTES_MAX &&
+	       (s->segment_size & (s->segment_size - 1)) == 0 &&
+	       s->chunk_size >= s->segment_size &&
+	       s->chunk_size <= CHUNK_BYTES_MAX &&
+	       s->chunk_size % s->segment_size == 0 &&
+	       s->capacity_segments >= 1 &&
+	       s->capacity_segments < NO_SEGMENT / 2 &&
+	       (uint64_t)s->capacity_segments * s->segment_size / s->chunk_size <
+		       65535 &&
+	       (s->freshness == LBS_FRESHNESS_FLUSH ||
+		s->freshness == LBS_FRESHNESS_CHECKPOINT);
+}
+
+int
+meta_store_row_read(struct meta *m, struct meta_store *s)
+{
+	sqlite3_stmt *st = NULL;
+	const unsigned char *dir;
+	int rc;
+
+	memset(s, 0, sizeof *s);
+	if (sqlite3_prepare_v2(m->db,
+			       "SELECT format_version,features_must,"
+			       "features_may,store_id,data_key,cipher,freshness,"
+			       "block_size,segment_size,chunk_size,"
+			       "capacity_segments,data_dir,created FROM store",
+			       -1, &st, NULL) != SQLITE_OK ||
+	    sqlite3_step(st) != SQLITE_ROW) {
+		rc = sqlite3_errcode(m->db) == SQLITE_DONE
+			     ? fail(&m->log, LBS_ECORRUPT,
+				    "the metadata file has no store row: "
+				    "restore it from a backup")
+			     : meta_error(m, "read the store's row");
+		goto out;
+	}
+	s->format_version = (uint32_t)sqlite3_column_int64(st, 0);
+	s->features_must = (uint64_t)sqlite3_column_int64(st, 1);
+	s->features_may = (uint64_t)sqlite3_column_int64(st, 2);
+	if (s->format_version > FORMAT_VERSION) {
+		rc = fail(&m->log, LBS_EVERSION,
+			  "the store has format version %u, this LBS knows up "
+			  "to %u: use a newer LBS",
+			  s->format_version, FORMAT_VERSION);
+		goto out;
+	}
+	if (s->features_must & ~FEATURES_MUST_KNOWN) {
+		rc = fail(&m->log, LBS_EVERSION,
+			  "the store uses features unknown to this LBS "
+			  "(mask %#llx): use a newer LBS",
+			  (unsigned long long)(s->features_must &
+					       ~FEATURES_MUST_KNOWN));
+		goto out;
+	}
+	rc = LBS_ECORRUPT;
+	dir = sqlite3_column_text(st, 11);
+	if (s->format_version == FORMAT_VERSION && dir &&
+	    sqlite3_column_bytes(st, 3) == STORE_ID_BYTES &&
+	    sqlite3_column_bytes(st, 4) == DATA_KEY_BYTES &&
+	    (size_t)sqlite3_column_bytes(st, 11) < sizeof s->data_dir) {
+		memcpy(s->store_id, sqlite3_column_blob(st, 3), STORE_ID_BYTES);
+		s->cipher = sqlite3_column_int(st, 5);
+		s->freshness = sqlite3_column_int(st, 6);
+		s->block_size = (uint32_t)sqlite3_column_int64(st, 7);
+		s->segment_size = (uint32_t)sqlite3_column_int64(st, 8);
+		s->chunk_size = (uint64_t)sqlite3_column_int64(st, 9);
+		s->capacity_segments = (uint32_t)sqlite3_column_int64(st, 10);
+		strcpy(s->data_dir, (const char *)dir);
+		s->created_unix = sqlite3_column_int64(st, 12);
+		if (store_row_valid(s))
+			rc = 0;
+	}
+	if (rc)
+		rc = fail(&m->log, LBS_ECORRUPT,
+			  "the store row of the metadata file makes no sense: "
+			  "restore the file from a backup");
+	else if (!aead_available(s->cipher))
+		rc = fail(&m->log, LBS_ENOTSUP,
+			  "the store's cipher %s is not available in this build "
+			  "or on this processor: open it where it is",
+			  aead_name(s->cipher));
+out:
+	sqlite3_finalize(st);
+	return rc;
+}
+
+int
+meta_data_key(struct meta *m, uint8_t key[DATA_KEY_BYTES])
+{
+	sqlite3_stmt *st = NULL;
+	int rc = 0;
+
+	if (sqlite3_prepare_v2(m->db, "SELECT data_key FROM store", -1, &st,
+			       NULL) != SQLITE_OK ||
+	    sqlite3_step(st) != SQLITE_ROW ||
+	    sqlite3_column_bytes(st, 0) != DATA_KEY_BYTES)
+		rc = meta_error(m, "read the data key");
+	else
+		memcpy(key, sqlite3_column_blob(st, 0), DATA_KEY_BYTES);
+	sqlite3_finalize(st);
+	return rc;
+}
