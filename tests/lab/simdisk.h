@@ -1,0 +1,150 @@
+/*
+ * simdisk.h - a simulated card and a simulated internal flash on one clock.
+ * Must never be kinder than the contract of the real thing; where it is, the
+ * fault model below says so.
+ *
+ * The fault model.
+ *   - Every write, truncation, sync, directory sync and unlink of either side
+ *     is one tick. Power is cut at a tick: that operation and all later ones
+ *     fail with -EIO and change nothing.
+ *   - What was written since the last good sync of its file is pending. A cut
+ *     keeps any part of it in pieces of 512-byte sectors (of the file). Of
+ *     several pending writes to one sector it keeps the result of the first
+ *     few: a sector reaches the disk as it was at some moment.
+ *   - Bytes of a sector that no pending write touched never change (flash:
+ *     SQLITE_IOCAP_POWERSAFE_OVERWRITE; the card: the kernel writes whole
+ *     pages and the old bytes are in them).
+ *   - Card (medium.h): a new file and any growth are durable after a sync of
+ *     the file and then a directory sync. Growth whose data is lost shows
+ *     garbage, as FAT does with stale clusters.
+ *   - Internal flash (SQLite's unix VFS on ext4): a file's sync makes its
+ *     bytes, its size and its name durable, the name together with all earlier
+ *     creations and unlinks, since one journal holds them; a directory sync
+ *     does the latter too. Growth whose data is lost shows zeroes.
+ *   - Names change in order on each side; the sizes of a file change in order.
+ *
+ * Names are flat, one name space per side. Results are 0 (or a count) and
+ * negative errnos. Thread-safe: one lock in the struct.
+ */
+#ifndef LBS_TESTS_SIMDISK_H
+#define LBS_TESTS_SIMDISK_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct simdisk;
+
+enum sim_side { SIM_CARD, SIM_FLASH, SIM_SIDES };
+
+enum sim_op { SIM_READ, SIM_CREATE, SIM_WRITE, SIM_TRUNCATE, SIM_SYNC,
+	      SIM_SYNC_DIR, SIM_UNLINK, SIM_OPS };
+
+#define SIM_NAME_BYTES 64
+#define SIM_SECTOR 512
+
+struct simdisk *simdisk_new(void);
+/* A second disk in the same state, without handles, locks and faults. */
+struct simdisk *simdisk_clone(struct simdisk *d);
+void simdisk_free(struct simdisk *d);
+
+/* ---- the operations ----------------------------------------------------- */
+
+/* An open file. It goes stale (-EIO) at a power cycle. */
+struct sim_fd {
+	uint32_t index;
+	uint32_t boot;
+};
+
+/* -ENOENT when missing and not create. */
+int simdisk_open(struct simdisk *d, enum sim_side side, const char *name,
+		 int create, struct sim_fd *fd);
+int simdisk_exists(struct simdisk *d, enum sim_side side, const char *name);
+int simdisk_size(struct simdisk *d, struct sim_fd fd, uint64_t *size_bytes);
+ssize_t simdisk_read(struct simdisk *d, struct sim_fd fd, void *buf, size_t len,
+		     uint64_t offset);
+int simdisk_write(struct simdisk *d, struct sim_fd fd, const void *buf,
+		  size_t len, uint64_t offset);
+int simdisk_truncate(struct simdisk *d, struct sim_fd fd, uint64_t size_bytes);
+int simdisk_sync(struct simdisk *d, struct sim_fd fd);
+int simdisk_sync_dir(struct simdisk *d, enum sim_side side);
+int simdisk_unlink(struct simdisk *d, enum sim_side side, const char *name);
+
+/* SQLite's lock levels, 0 (none) to 4 (exclusive), of one holder of a file;
+ * held is the holder's present level. -EBUSY if another holder forbids it. */
+int simdisk_lock(struct simdisk *d, struct sim_fd fd, int held, int want);
+/* 1 if any holder has reserved the file. */
+int simdisk_reserved(struct simdisk *d, struct sim_fd fd);
+
+/* ---- power --------------------------------------------------------------- */
+
+/* What a cut leaves of the pending changes; card and flash drawn apart. */
+enum sim_variant {
+	SIM_DROP_ALL,	/* nothing */
+	SIM_PREFIX,	/* the first few, in the order of time */
+	SIM_SUBSET,	/* any subset of sectors */
+	SIM_TEAR_LAST,	/* all, but the last write torn at a sector */
+	SIM_KEEP_ALL,	/* all: the death of the process, not of the machine */
+	SIM_VARIANTS
+};
+const char *sim_variant_name(enum sim_variant v);
+
+uint64_t simdisk_ticks(struct simdisk *d);
+/* Power fails at that tick; 0 = never. */
+void simdisk_arm(struct simdisk *d, uint64_t cut_at_tick);
+int simdisk_is_off(struct simdisk *d);
+/* The machine (for SIM_KEEP_ALL: the process) is gone and comes back: handles
+ * are stale, locks released, faults and arming cleared; ticks go on. */
+void simdisk_power_cycle(struct simdisk *d, enum sim_variant v, uint64_t seed);
+
+/* ---- faults --------------------------------------------------------------- */
+
+enum {
+	SIM_FAULT_PARTIAL = 1,	/* a write leaves its first half behind */
+	SIM_FAULT_DROP = 2	/* a sync drops the pages: they look clean, are
+				 * read from the cache, and are never written */
+};
+
+/* Lets `after` operations of that kind pass, then fails `times` of them
+ * (0 = all from then on) with -err. Several may be set. */
+void simdisk_fault(struct simdisk *d, enum sim_side side, enum sim_op op,
+		   unsigned after, unsigned times, int err, unsigned flags);
+void simdisk_clear_faults(struct simdisk *d);
+/* Growth of that side beyond so many bytes fails with -ENOSPC; 0 = no limit. */
+void simdisk_capacity(struct simdisk *d, enum sim_side side, uint64_t bytes);
+/* Syncs of that side return 0 and do nothing. */
+void simdisk_lie(struct simdisk *d, enum sim_side side, int lying);
+/* The cache forgets what a failed sync dropped: reads show the disk. */
+void simdisk_evict(struct simdisk *d);
+
+/* ---- tampering: at once, durable, no tick, handles stay valid ------------ */
+
+/* The present content of a side, to be restored later, on any disk. */
+struct sim_copy;
+struct sim_copy *simdisk_copy(struct simdisk *d, enum sim_side side);
+void simdisk_restore(struct simdisk *d, const struct sim_copy *copy);
+void sim_copy_free(struct sim_copy *copy);
+int simdisk_flip(struct simdisk *d, enum sim_side side, const char *name,
+		 uint64_t offset, uint8_t mask);
+int simdisk_poke(struct simdisk *d, enum sim_side side, const char *name,
+		 const void *buf, size_t len, uint64_t offset);
+int simdisk_peek(struct simdisk *d, enum sim_side side, const char *name,
+		 void *buf, size_t len, uint64_t offset);
+int simdisk_cut_file(struct simdisk *d, enum sim_side side, const char *name,
+		     uint64_t size_bytes);
+int simdisk_copy_file(struct simdisk *d, enum sim_side side, const char *from,
+		      const char *to);
+int simdisk_drop_file(struct simdisk *d, enum sim_side side, const char *name);
+
+/* ---- counters ------------------------------------------------------------- */
+
+struct sim_count {
+	uint64_t bytes, writes, syncs;
+};
+/* Of the file by name since the disk was made; NULL = of the whole side. */
+void simdisk_count(struct simdisk *d, enum sim_side side, const char *name,
+		   struct sim_count *count);
+/* Pending changes of a side: 0 = everything is durable. */
+size_t simdisk_pending(struct simdisk *d, enum sim_side side);
+
+#endif

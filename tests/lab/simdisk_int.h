@@ -1,0 +1,73 @@
+/*
+ * simdisk_int.h - the state behind simdisk.h, shared by its sources (simstate.c
+ * life and clock, simdisk.c operations, simpower.c cuts, simtamper.c tampering)
+ * and no others.
+ */
+#ifndef LBS_TESTS_SIMDISK_INT_H
+#define LBS_TESTS_SIMDISK_INT_H
+
+#include "tests/lab/simdisk.h"
+#include "tests/lab/simimage.h"
+
+#include <pthread.h>
+
+/* One creation of a name: an unlinked and recreated name is another file. */
+struct simfile {
+	char name[SIM_NAME_BYTES];
+	enum sim_side side;
+	int linked, linked_durable;
+	struct simimage now;		/* what reads see */
+	struct simimage durable;	/* bytes on the disk, known or synced */
+	uint64_t durable_size;		/* of the file; bytes may lie beyond */
+	int shared, reserved, exclusive;	/* lock holders */
+	struct sim_count count;
+};
+
+enum sim_change { CHANGE_LINK, CHANGE_UNLINK, CHANGE_SIZE, CHANGE_DATA };
+
+/* One pending change, in the order of time. */
+struct simpending {
+	enum sim_change kind;
+	uint32_t file;
+	int ready;		/* card: its file was synced, the directory not */
+	uint64_t offset;	/* CHANGE_SIZE: the new size */
+	size_t len;
+	uint8_t *bytes;
+};
+
+struct simfault {
+	enum sim_side side;
+	enum sim_op op;
+	unsigned after, times, flags;	/* times 0 = for ever */
+	int err, spent;
+};
+
+#define SIM_FAULTS 8
+
+struct simdisk {
+	pthread_mutex_t lock;	/* guards everything below */
+	uint64_t ticks, cut_at;
+	uint32_t boot;
+	int off;
+	struct simfile *files;
+	uint32_t file_count;
+	struct simpending *pending;
+	size_t pending_count, pending_room;
+	struct simfault faults[SIM_FAULTS];
+	int fault_count;
+	uint64_t capacity[SIM_SIDES];
+	int lying[SIM_SIDES];
+	struct sim_count count[SIM_SIDES];
+};
+
+/* All below: the caller holds the lock. */
+struct simfile *simfile_find(struct simdisk *d, enum sim_side side,
+			     const char *name);
+/* The file behind a handle, or NULL when the handle outlived its boot. */
+struct simfile *simfile_get(struct simdisk *d, struct sim_fd fd);
+/* Applies a pending change to the durable state of its file. */
+void simpending_apply(struct simdisk *d, const struct simpending *p);
+/* Forgets the changes whose mark is not zero. */
+void simpending_remove(struct simdisk *d, const uint8_t *gone);
+
+#endif

@@ -1,0 +1,234 @@
+/*
+ * simstate.c - the simulated disk as a whole: its life, clock, locks, faults to
+ * come and counters.
+ * Must never change the content of a file: simdisk.c, simpower.c and
+ * simtamper.c do.
+ */
+#include "tests/lab/simdisk_int.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct simdisk *simdisk_new(void)
+{
+	struct simdisk *d = sim_alloc(sizeof(*d));
+
+	pthread_mutex_init(&d->lock, NULL);
+	return d;
+}
+
+void simdisk_free(struct simdisk *d)
+{
+	uint32_t i;
+	size_t k;
+
+	if (d == NULL)
+		return;
+	for (i = 0; i < d->file_count; i++) {
+		simimage_free(&d->files[i].now);
+		simimage_free(&d->files[i].durable);
+	}
+	for (k = 0; k < d->pending_count; k++)
+		free(d->pending[k].bytes);
+	free(d->files);
+	free(d->pending);
+	pthread_mutex_destroy(&d->lock);
+	free(d);
+}
+
+struct simdisk *simdisk_clone(struct simdisk *src)
+{
+	struct simdisk *d = simdisk_new();
+	struct simpending *p;
+	uint32_t i;
+	size_t k;
+
+	pthread_mutex_lock(&src->lock);
+	d->ticks = src->ticks;
+	d->boot = src->boot + 1;
+	d->off = src->off;
+	memcpy(d->capacity, src->capacity, sizeof(d->capacity));
+	memcpy(d->lying, src->lying, sizeof(d->lying));
+	memcpy(d->count, src->count, sizeof(d->count));
+	d->file_count = src->file_count;
+	d->files = sim_alloc(src->file_count * sizeof(*d->files));
+	for (i = 0; i < src->file_count; i++) {
+		d->files[i] = src->files[i];
+		d->files[i].shared = d->files[i].reserved = 0;
+		d->files[i].exclusive = 0;
+		simimage_clone(&d->files[i].now, &src->files[i].now);
+		simimage_clone(&d->files[i].durable, &src->files[i].durable);
+	}
+	d->pending_count = d->pending_room = src->pending_count;
+	d->pending = sim_alloc(src->pending_count * sizeof(*d->pending));
+	for (k = 0; k < src->pending_count; k++) {
+		p = &d->pending[k];
+		*p = src->pending[k];
+		if (p->bytes == NULL)
+			continue;
+		p->bytes = sim_alloc(p->len);
+		memcpy(p->bytes, src->pending[k].bytes, p->len);
+	}
+	pthread_mutex_unlock(&src->lock);
+	return d;
+}
+
+struct simfile *simfile_find(struct simdisk *d, enum sim_side side,
+			     const char *name)
+{
+	uint32_t i;
+
+	for (i = 0; i < d->file_count; i++)
+		if (d->files[i].linked && d->files[i].side == side &&
+		    strcmp(d->files[i].name, name) == 0)
+			return &d->files[i];
+	return NULL;
+}
+
+struct simfile *simfile_get(struct simdisk *d, struct sim_fd fd)
+{
+	if (d->off || fd.boot != d->boot || fd.index >= d->file_count)
+		return NULL;
+	return &d->files[fd.index];
+}
+
+/* Levels as SQLite's: 1 shared, 2 reserved, 3 pending, 4 exclusive. */
+int simdisk_lock(struct simdisk *d, struct sim_fd fd, int held, int want)
+{
+	struct simfile *f;
+	int rc = -EIO;
+
+	pthread_mutex_lock(&d->lock);
+	f = simfile_get(d, fd);
+	if (f == NULL) {
+		rc = want < held ? 0 : -EIO;
+		goto out;
+	}
+	rc = -EBUSY;
+	if (want > held) {
+		if (held == 0 && f->exclusive)
+			goto out;
+		if (held < 2 && want >= 2 && f->reserved)
+			goto out;
+		if (want == 4 && f->shared > (held >= 1))
+			goto out;
+	}
+	rc = 0;
+	f->shared += (want >= 1) - (held >= 1);
+	f->reserved += (want >= 2) - (held >= 2);
+	f->exclusive += (want >= 4) - (held >= 4);
+out:
+	pthread_mutex_unlock(&d->lock);
+	return rc;
+}
+
+int simdisk_reserved(struct simdisk *d, struct sim_fd fd)
+{
+	struct simfile *f;
+	int reserved;
+
+	pthread_mutex_lock(&d->lock);
+	f = simfile_get(d, fd);
+	reserved = f != NULL && f->reserved > 0;
+	pthread_mutex_unlock(&d->lock);
+	return reserved;
+}
+
+uint64_t simdisk_ticks(struct simdisk *d)
+{
+	uint64_t ticks;
+
+	pthread_mutex_lock(&d->lock);
+	ticks = d->ticks;
+	pthread_mutex_unlock(&d->lock);
+	return ticks;
+}
+
+void simdisk_arm(struct simdisk *d, uint64_t cut_at_tick)
+{
+	pthread_mutex_lock(&d->lock);
+	d->cut_at = cut_at_tick;
+	pthread_mutex_unlock(&d->lock);
+}
+
+int simdisk_is_off(struct simdisk *d)
+{
+	int off;
+
+	pthread_mutex_lock(&d->lock);
+	off = d->off;
+	pthread_mutex_unlock(&d->lock);
+	return off;
+}
+
+void simdisk_count(struct simdisk *d, enum sim_side side, const char *name,
+		   struct sim_count *count)
+{
+	uint32_t i;
+
+	pthread_mutex_lock(&d->lock);
+	memset(count, 0, sizeof(*count));
+	if (name == NULL)
+		*count = d->count[side];
+	for (i = 0; name != NULL && i < d->file_count; i++) {
+		if (d->files[i].side != side ||
+		    strcmp(d->files[i].name, name) != 0)
+			continue;
+		count->bytes += d->files[i].count.bytes;
+		count->writes += d->files[i].count.writes;
+		count->syncs += d->files[i].count.syncs;
+	}
+	pthread_mutex_unlock(&d->lock);
+}
+
+size_t simdisk_pending(struct simdisk *d, enum sim_side side)
+{
+	size_t n = 0, i;
+
+	pthread_mutex_lock(&d->lock);
+	for (i = 0; i < d->pending_count; i++)
+		n += d->files[d->pending[i].file].side == side;
+	pthread_mutex_unlock(&d->lock);
+	return n;
+}
+
+void simdisk_fault(struct simdisk *d, enum sim_side side, enum sim_op op,
+		   unsigned after, unsigned times, int err, unsigned flags)
+{
+	struct simfault *f;
+
+	pthread_mutex_lock(&d->lock);
+	if (d->fault_count == SIM_FAULTS)
+		abort();
+	f = &d->faults[d->fault_count++];
+	memset(f, 0, sizeof(*f));
+	f->side = side;
+	f->op = op;
+	f->after = after;
+	f->times = times;
+	f->err = err;
+	f->flags = flags;
+	pthread_mutex_unlock(&d->lock);
+}
+
+void simdisk_clear_faults(struct simdisk *d)
+{
+	pthread_mutex_lock(&d->lock);
+	d->fault_count = 0;
+	pthread_mutex_unlock(&d->lock);
+}
+
+void simdisk_capacity(struct simdisk *d, enum sim_side side, uint64_t bytes)
+{
+	pthread_mutex_lock(&d->lock);
+	d->capacity[side] = bytes;
+	pthread_mutex_unlock(&d->lock);
+}
+
+void simdisk_lie(struct simdisk *d, enum sim_side side, int lying)
+{
+	pthread_mutex_lock(&d->lock);
+	d->lying[side] = lying;
+	pthread_mutex_unlock(&d->lock);
+}
