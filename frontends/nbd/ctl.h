@@ -1,0 +1,37 @@
+/*
+ * ctl.h - the control socket of a served store: corp.lbs.ctl.
+ *
+ * Where: beside the metadata file, its name (symbolic links resolved) plus
+ * ".ctl"; mode 0600, made when the store is open and removed before it closes.
+ * The store's lock lets one process serve, so a file that is there before is
+ * debris of one that was killed, and is replaced.
+ *
+ * Protocol: the client connects, sends one line (at most CTL_LINE_BYTES with
+ * its newline), and gets one JSON document and a newline; then the server
+ * closes. Clients are served one after another; one that sends or takes
+ * nothing for CTL_PATIENCE_MS is dropped. Commands:
+ *   stat        {"schema":1,"store":PATH,"pid":N,"server":NAME,
+ *                "failure":SENTENCE,"counters":{NAME:VALUE,...}}
+ *   info        {"schema":1,"store":PATH,"pid":N,"server":NAME,"info":{...}}
+ *   failure     {"schema":1,"failure":SENTENCE}, "" while all is well
+ *   checkpoint  {"schema":1,"checkpoint":"done"} when it is on internal flash
+ * What fails gives {"schema":1,"error":{"code":WORD,"message":SENTENCE}}.
+ */
+#ifndef LBS_FRONTENDS_NBD_CTL_H
+#define LBS_FRONTENDS_NBD_CTL_H
+
+#include "lbs.h"
+
+#define CTL_LINE_BYTES 256
+#define CTL_PATIENCE_MS 2000
+
+struct ctl;
+
+/* Makes the socket for the store at path and starts its thread. path and owner
+ * must outlive it. 0 or a negative errno. */
+int ctl_start(const char *path, lbs_store *store, const char *owner,
+	      struct ctl **out);
+/* Ends the thread and removes the socket. NULL is allowed. */
+void ctl_end(struct ctl *ctl);
+
+#endif
