@@ -1,12 +1,11 @@
 /*
  * countvfs.c - a SQLite VFS that passes everything through and counts what is
  * written and synced: how much internal flash a store wears is a promise, so it
- * is measured where it happens. It also keeps the files at mode 0600.
+ * is measured where it happens.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "liblbs/meta/internal.h"
 

@@ -143,7 +143,7 @@ static int
 settings(struct meta *m)
 {
 	char autocheckpoint[64];
-	int rc;
+	int rc = 0;
 
 	snprintf(autocheckpoint, sizeof autocheckpoint,
 		 "PRAGMA wal_autocheckpoint=%d", WAL_PAGES);
@@ -151,17 +151,24 @@ settings(struct meta *m)
 		sqlite3_db_config(m->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1,
 				  NULL);
 	/* Exclusive before the first access: then WAL needs no shared memory,
-	 * and the lock is kept. */
-	(rc = pragma(m, "PRAGMA locking_mode=EXCLUSIVE", "exclusive")) ||
-		(rc = pragma(m, "PRAGMA trusted_schema=OFF", NULL)) ||
-		(rc = pragma(m, "PRAGMA mmap_size=0", NULL)) ||
-		(rc = pragma(m, "PRAGMA journal_mode=WAL", "wal")) ||
-		(rc = pragma(m, "PRAGMA synchronous=FULL", NULL)) ||
-		(rc = pragma(m, "PRAGMA synchronous", "2")) ||
-		(rc = pragma(m, autocheckpoint, NULL)) ||
-		(rc = pragma(m, "PRAGMA journal_size_limit=2200000", NULL)) ||
-		(rc = pragma(m, "PRAGMA temp_store=MEMORY", NULL)) ||
-		(rc = pragma(m, "PRAGMA cache_size=-2048", NULL));
+	 * and the lock is kept. Each that matters is read back. */
+	const struct {
+		const char *text, *expect;
+	} list[] = {
+		{ "PRAGMA locking_mode=EXCLUSIVE", "exclusive" },
+		{ "PRAGMA trusted_schema=OFF", NULL },
+		{ "PRAGMA mmap_size=0", NULL },
+		{ "PRAGMA journal_mode=WAL", "wal" },
+		{ "PRAGMA synchronous=FULL", NULL },
+		{ "PRAGMA synchronous", "2" },
+		{ autocheckpoint, NULL },
+		{ "PRAGMA journal_size_limit=2200000", NULL },
+		{ "PRAGMA temp_store=MEMORY", NULL },
+		{ "PRAGMA cache_size=-2048", NULL },
+	};
+	for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
+		if ((rc = pragma(m, list[i].text, list[i].expect)))
+			break;
 	return rc;
 }
 

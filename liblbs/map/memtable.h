@@ -1,0 +1,51 @@
+/*
+ * memtable.h - what changed in the map since a checkpoint, in memory: single
+ * entries in a hash table, large unmaps as ranges. Bounded: putting never
+ * allocates, room is asked for beforehand. Not thread-safe.
+ */
+#ifndef LBS_MAP_MEMTABLE_H
+#define LBS_MAP_MEMTABLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "liblbs/format/layout.h"
+
+struct memtable;
+
+/* A key names a block of a layer; keys of neighbouring blocks are neighbours. */
+static inline uint64_t
+map_key(uint32_t layer, uint64_t lba)
+{
+	return (uint64_t)layer << 40 | lba;
+}
+
+struct memtable *memtable_new(uint32_t slots); /* a power of two */
+void memtable_free(struct memtable *t);
+void memtable_clear(struct memtable *t);
+int memtable_empty(const struct memtable *t);
+/* 1 if that many entries and ranges more fit. */
+int memtable_fits(const struct memtable *t, uint32_t entries, uint32_t ranges);
+/* Makes room by growing: for replay only, where the log is the bound. 0 or -1
+ * when memory ran out. */
+int memtable_grow(struct memtable *t, uint32_t entries, uint32_t ranges);
+
+/* Room was asked for. value is a position, or 0 for a hole. */
+void memtable_put(struct memtable *t, uint64_t key, uint64_t value);
+void memtable_unmap(struct memtable *t, uint64_t key, uint64_t count);
+/* 1 and the value if the table says something about the key. */
+int memtable_get(const struct memtable *t, uint64_t key, uint64_t *value);
+/* Where the answer for key may next change, at most limit: lets extents skip
+ * over what a range says. */
+uint64_t memtable_range_end(const struct memtable *t, uint64_t key);
+
+struct memtable_run {
+	uint64_t key, count, value;
+};
+/* All of it in ascending order, adjacent entries joined. malloc'd. NULL when
+ * memory ran out or (count 0) it is empty. */
+struct memtable_run *memtable_runs(const struct memtable *t, size_t *count);
+
+size_t memtable_bytes(const struct memtable *t);
+
+#endif
