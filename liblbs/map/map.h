@@ -11,6 +11,7 @@
 #ifndef LBS_MAP_MAP_H
 #define LBS_MAP_MAP_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "liblbs/format/record.h"

@@ -1,0 +1,233 @@
+/*
+ * segtab.c - see segtab.h. Pins are atomic because every read takes one; they
+ * are taken under the map's lock, which a segment's release also takes, so a
+ * reader pins only what the map still names.
+ */
+#include "liblbs/log/segtab.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/kdf.h"
+#include "crypto/secret.h"
+
+struct segment {
+	uint64_t serial, last_recno;
+	uint8_t salt[SALT_BYTES];
+	uint32_t live;
+	_Atomic uint32_t pins;
+	uint8_t filled, used, in_metadata;
+	_Atomic uint8_t keyed;	/* its key is in keys */
+};
+
+struct segtab {
+	pthread_mutex_t lock;	/* guards all but pins */
+	const struct sealer *sealer;
+	struct segment *seg;
+	uint8_t *keys;		/* secret, AEAD_KEY_BYTES each */
+	uint32_t count, cursor, filled, free;
+};
+
+struct segtab *
+segtab_new(const struct sealer *sealer, uint32_t count)
+{
+	struct segtab *t = calloc(1, sizeof *t);
+
+	if (!t)
+		return NULL;
+	pthread_mutex_init(&t->lock, NULL);
+	t->sealer = sealer;
+	t->count = count;
+	t->seg = calloc(count, sizeof *t->seg);
+	t->keys = secret_alloc((size_t)count * AEAD_KEY_BYTES);
+	if (!t->seg || !t->keys) {
+		segtab_free(t);
+		return NULL;
+	}
+	return t;
+}
+
+void
+segtab_free(struct segtab *t)
+{
+	if (!t)
+		return;
+	secret_free(t->keys);
+	free(t->seg);
+	pthread_mutex_destroy(&t->lock);
+	free(t);
+}
+
+uint32_t
+segtab_count(const struct segtab *t)
+{
+	return t->count;
+}
+
+void
+segtab_fill(struct segtab *t, uint32_t segment)
+{
+	struct segment *s = &t->seg[segment];
+
+	pthread_mutex_lock(&t->lock);
+	if (!s->filled) {
+		s->filled = 1;
+		t->filled++;
+		t->free += !s->used;
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
+int
+segtab_is_filled(struct segtab *t, uint32_t segment)
+{
+	int filled;
+
+	pthread_mutex_lock(&t->lock);
+	filled = t->seg[segment].filled;
+	pthread_mutex_unlock(&t->lock);
+	return filled;
+}
+
+void
+segtab_room(struct segtab *t, uint32_t *filled, uint32_t *free)
+{
+	pthread_mutex_lock(&t->lock);
+	*filled = t->filled;
+	*free = t->free;
+	pthread_mutex_unlock(&t->lock);
+}
+
+void
+segtab_use(struct segtab *t, uint32_t segment, uint64_t serial,
+	   const uint8_t salt[SALT_BYTES], uint64_t last_recno)
+{
+	struct segment *s = &t->seg[segment];
+
+	pthread_mutex_lock(&t->lock);
+	if (!s->used) {
+		s->used = 1;
+		t->free -= s->filled;
+	}
+	s->serial = serial;
+	s->last_recno = last_recno;
+	memcpy(s->salt, salt, SALT_BYTES);
+	kdf_segment_key(t->sealer->data_key, t->sealer->store_id, segment, salt,
+			t->keys + (size_t)segment * AEAD_KEY_BYTES);
+	atomic_store(&s->keyed, 1);
+	pthread_mutex_unlock(&t->lock);
+}
+
+int
+segtab_take(struct segtab *t, uint32_t *segment)
+{
+	int rc = -1;
+
+	pthread_mutex_lock(&t->lock);
+	for (uint32_t i = 0; i < t->count && rc; i++) {
+		uint32_t at = (t->cursor + i) % t->count;
+		struct segment *s = &t->seg[at];
+
+		if (!s->filled || s->used || atomic_load(&s->pins))
+			continue;
+		s->used = 1;
+		s->live = 0;
+		s->last_recno = RECNO_OPEN;
+		s->in_metadata = 0;
+		atomic_store(&s->keyed, 0);
+		t->free--;
+		t->cursor = at + 1;
+		*segment = at;
+		rc = 0;
+	}
+	pthread_mutex_unlock(&t->lock);
+	return rc;
+}
+
+void
+segtab_release(struct segtab *t, uint32_t segment)
+{
+	struct segment *s = &t->seg[segment];
+
+	pthread_mutex_lock(&t->lock);
+	if (s->used) {
+		s->used = 0;
+		s->in_metadata = 0;
+		t->free += s->filled;
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
+void
+segtab_set_last_recno(struct segtab *t, uint32_t segment, uint64_t recno)
+{
+	pthread_mutex_lock(&t->lock);
+	t->seg[segment].last_recno = recno;
+	pthread_mutex_unlock(&t->lock);
+}
+
+void
+segtab_info(struct segtab *t, uint32_t segment, struct segment_info *out)
+{
+	const struct segment *s = &t->seg[segment];
+
+	pthread_mutex_lock(&t->lock);
+	out->filled = s->filled;
+	out->used = s->used;
+	out->serial = s->serial;
+	out->last_recno = s->last_recno;
+	out->live = s->live;
+	out->in_metadata = s->in_metadata;
+	memcpy(out->salt, s->salt, SALT_BYTES);
+	pthread_mutex_unlock(&t->lock);
+}
+
+void
+segtab_set_in_metadata(struct segtab *t, uint32_t segment, int in_metadata)
+{
+	pthread_mutex_lock(&t->lock);
+	t->seg[segment].in_metadata = (uint8_t)in_metadata;
+	pthread_mutex_unlock(&t->lock);
+}
+
+void
+segtab_live_add(struct segtab *t, uint32_t segment, int32_t blocks)
+{
+	pthread_mutex_lock(&t->lock);
+	t->seg[segment].live += (uint32_t)blocks;
+	pthread_mutex_unlock(&t->lock);
+}
+
+void
+segtab_live_set(struct segtab *t, uint32_t segment, uint32_t blocks)
+{
+	pthread_mutex_lock(&t->lock);
+	t->seg[segment].live = blocks;
+	pthread_mutex_unlock(&t->lock);
+}
+
+const uint8_t *
+segtab_key(struct segtab *t, uint32_t segment)
+{
+	return segment < t->count && atomic_load(&t->seg[segment].keyed)
+		       ? t->keys + (size_t)segment * AEAD_KEY_BYTES
+		       : NULL;
+}
+
+void
+segtab_pin(struct segtab *t, uint32_t segment)
+{
+	atomic_fetch_add(&t->seg[segment].pins, 1);
+}
+
+void
+segtab_unpin(struct segtab *t, uint32_t segment)
+{
+	uint32_t before = atomic_fetch_sub(&t->seg[segment].pins, 1);
+
+	assert(before > 0);
+	(void)before;
+}

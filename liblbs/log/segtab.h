@@ -1,0 +1,58 @@
+/*
+ * segtab.h - the table of segments in memory: which are room, which are in use,
+ * their keys, how many live blocks they hold, who is reading them. About 48
+ * bytes and a 32-byte key a segment. Thread-safe.
+ */
+#ifndef LBS_LOG_SEGTAB_H
+#define LBS_LOG_SEGTAB_H
+
+#include <stdint.h>
+
+#include "liblbs/log/seal.h"
+
+struct segtab;
+
+/* last_recno of a segment that is still being written. */
+#define RECNO_OPEN UINT64_MAX
+
+/* sealer outlives the table. NULL when memory ran out. */
+struct segtab *segtab_new(const struct sealer *sealer, uint32_t count);
+void segtab_free(struct segtab *t);
+uint32_t segtab_count(const struct segtab *t);
+
+/* The segment is on the card, filled and committed: it is room. */
+void segtab_fill(struct segtab *t, uint32_t segment);
+int segtab_is_filled(struct segtab *t, uint32_t segment);
+/* Filled segments, and those of them that can be taken now or after their
+ * readers leave. */
+void segtab_room(struct segtab *t, uint32_t *filled, uint32_t *free);
+
+/* The segment is in use with this salt: known from the metadata or the log. */
+void segtab_use(struct segtab *t, uint32_t segment, uint64_t serial,
+		const uint8_t salt[SALT_BYTES], uint64_t last_recno);
+/* Takes a free segment that nobody reads for writing, the next after the last
+ * one taken; 0, or -1 if there is none. It has no salt yet. */
+int segtab_take(struct segtab *t, uint32_t *segment);
+/* Gives back a segment: it is room again. */
+void segtab_release(struct segtab *t, uint32_t segment);
+void segtab_set_last_recno(struct segtab *t, uint32_t segment, uint64_t recno);
+
+struct segment_info {
+	int filled, used;
+	uint64_t serial, last_recno;
+	uint32_t live;
+	uint8_t salt[SALT_BYTES];
+	int in_metadata;	/* its row is in the metadata file */
+};
+void segtab_info(struct segtab *t, uint32_t segment, struct segment_info *out);
+void segtab_set_in_metadata(struct segtab *t, uint32_t segment, int in_metadata);
+void segtab_live_add(struct segtab *t, uint32_t segment, int32_t blocks);
+void segtab_live_set(struct segtab *t, uint32_t segment, uint32_t blocks);
+
+/* The key of a segment in use, valid while it is pinned or being written. NULL
+ * if the segment is not in use. */
+const uint8_t *segtab_key(struct segtab *t, uint32_t segment);
+void segtab_pin(struct segtab *t, uint32_t segment);
+void segtab_unpin(struct segtab *t, uint32_t segment);
+
+#endif
