@@ -1,8 +1,6 @@
 /* ask.c - see ask.h. */
 #include "tools/ask.h"
 
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "tools/ctl_client.h"
@@ -26,16 +24,15 @@ ask_set(void *ctx, int option, const char *value)
 	return OPTIONS_GO;
 }
 
-/* The server's answer, or NULL when nobody gave a sensible one. */
+/* The server's answer, or NULL when nobody gave a sensible one: then opening
+ * the store tells who holds it, if anyone does. */
 static json_t *
 ask_server(const char *store, const char *command)
 {
-	char path[PATH_MAX + 8], *real = realpath(store, NULL), *text = NULL;
+	char *text = NULL;
 	json_t *answer = NULL;
 
-	snprintf(path, sizeof(path), "%s.ctl", real ? real : store);
-	free(real);
-	if (ctl_call(path, command, &text) >= 0 && text)
+	if (ctl_call(store, command, &text) == 0)
 		answer = json_loads(text, 0, NULL);
 	free(text);
 	if (answer && !json_is_object(answer)) {
@@ -71,6 +68,7 @@ out:
 		json_decref(answer);
 		return report_failure(&ask->report, rc);
 	}
+	json_object_set_new(answer, "store", json_string(ask->report.store));
 	json_object_set_new(answer, "served", json_false());
 	*out = answer;
 	return EXIT_DONE;

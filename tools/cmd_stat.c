@@ -22,13 +22,13 @@ static void
 look(lbs_store *store, json_t *answer)
 {
 	uint64_t values[LBS_STAT_COUNT];
-	json_t *stat = json_object();
+	json_t *counters = json_object();
 
 	lbs_store_stat(store, values);
 	for (int i = 0; i < LBS_STAT_COUNT; i++)
-		json_object_set_new(stat, lbs_stat_name(i),
+		json_object_set_new(counters, lbs_stat_name(i),
 				    json_integer((json_int_t)values[i]));
-	json_object_set_new(answer, "stat", stat);
+	json_object_set_new(answer, "counters", counters);
 	json_object_set_new(answer, "failure",
 			    json_string(lbs_store_failure(store)));
 }
@@ -50,11 +50,11 @@ print_value(const char *key, json_int_t value)
 }
 
 static void
-print_range(const json_t *stat, int from, int to, int zeroes)
+print_range(const json_t *counters, int from, int to, int zeroes)
 {
 	for (int i = from; i < to; i++) {
 		const char *key = lbs_stat_name(i);
-		const json_t *value = json_object_get(stat, key);
+		const json_t *value = json_object_get(counters, key);
 
 		if (json_is_integer(value) &&
 		    (zeroes || json_integer_value(value)))
@@ -66,18 +66,26 @@ static void
 print(const char *store, const json_t *answer)
 {
 	int served = json_is_true(json_object_get(answer, "served"));
-	const json_t *stat = json_object_get(answer, "stat");
+	const json_t *counters = json_object_get(answer, "counters");
 	const char *failure =
 		json_string_value(json_object_get(answer, "failure"));
 
-	printf("%s: %s\n", store,
-	       served ? "served" : "not served; opened read-only to look");
+	const char *server =
+		json_string_value(json_object_get(answer, "server"));
+	json_int_t pid = json_integer_value(json_object_get(answer, "pid"));
+
+	printf("%s: ", store);
+	if (served)
+		printf("served by %s, pid %lld\n", server ? server : "?",
+		       (long long)pid);
+	else
+		puts("not served; opened read-only to look");
 	if (failure && *failure)
 		printf("  writes have stopped: %s\n", failure);
 	printf("Since it was opened\n");
-	print_range(stat, 0, FIRST_GAUGE, served);
+	print_range(counters, 0, FIRST_GAUGE, served);
 	printf("Now\n");
-	print_range(stat, FIRST_GAUGE, LBS_STAT_COUNT, 1);
+	print_range(counters, FIRST_GAUGE, LBS_STAT_COUNT, 1);
 }
 
 int
