@@ -1,0 +1,340 @@
+#!/bin/bash
+# cli_test - the command line by itself: bad input gives the right exit status
+# and the stable word, and changes nothing. Needs no server.
+# LBS_BUILD_ROOT says where ./lbs is (the checkout by default).
+set -uo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+bin=$(cd "${LBS_BUILD_ROOT:-$here/..}" && pwd)
+lbs=$bin/lbs
+work=$(mktemp -d "${TMPDIR:-/tmp}/lbs-cli.XXXXXX")
+trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
+cd "$work" || exit 1
+
+checks=0
+bad=0
+fault() {
+	echo "FAULT: $*"
+	sed 's/^/    /' err out 2>/dev/null | head -n 20
+	bad=$((bad + 1))
+}
+
+# expect STATUS WORD COMMAND...: the status, and [WORD] on stderr ("-": no
+# error at all, so nothing on stderr).
+expect() {
+	local status=$1 word=$2 got=0
+	shift 2
+	checks=$((checks + 1))
+	"$@" >out 2>err </dev/null || got=$?
+	if [ "$got" -ne "$status" ]; then
+		fault "$* gave status $got, not $status"
+	elif [ "$word" = - ] && [ -s err ]; then
+		fault "$* complained"
+	elif [ "$word" != - ] && ! grep -qF "[$word]" err; then
+		fault "$* did not say [$word]"
+	fi
+}
+holds() { # holds DESCRIPTION COMMAND...
+	local what=$1
+	shift
+	checks=$((checks + 1))
+	"$@" >out 2>err || fault "$what"
+}
+json() { # json PYTHON-EXPRESSION: over d, the document in ./out
+	checks=$((checks + 1))
+	python3 -c 'import json,sys
+d = json.load(open("out"))
+sys.exit(0 if d["schema"] == 1 and ('"$1"') else 1)' 2>>err ||
+		fault "JSON: $1"
+}
+
+# What a store consists of, in one checksum; locks and logs of SQLite aside.
+print_of() {
+	find "$@" -type f ! -name '*.run' ! -name '*-wal' ! -name '*-shm' -print0 |
+		sort -z | xargs -0 -r sha256sum | sha256sum
+}
+# unchanged COMMAND...: an expect line that must leave store and card alone.
+unchanged() {
+	local before after
+	before=$(print_of flash card)
+	"$@"
+	after=$(print_of flash card)
+	checks=$((checks + 1))
+	[ "$before" = "$after" ] || fault "$* changed the store"
+}
+fresh() { # a small store in flash/a.lbs, card/a
+	rm -rf flash card
+	mkdir -p flash card
+	expect 0 - "$lbs" create -q --size 64M --segment-size 1M --chunk-size 16M \
+		--data card/a "$@" flash/a.lbs
+}
+copy() { rm -rf flash card; cp -a good/flash good/card .; }
+
+# --- what works ---------------------------------------------------------------
+fresh
+holds "create says the truth about a lost phone" grep -q "recovery key" out
+holds "metadata is private" test "$(stat -c %a flash/a.lbs)" = 600
+holds "the card is marked .nomedia" test -e card/a/.nomedia
+expect 0 - "$lbs" info flash/a.lbs
+holds "info names the cipher" grep -q chacha20poly1305 out
+expect 0 - "$lbs" info --json flash/a.lbs
+json 'd["segment_size_bytes"] == 1 << 20 and d["chunk_size_bytes"] == 16 << 20'
+json 'd["freshness"] == "flush" and len(d["id"]) == 32 and d["vdisks"] == 1'
+unchanged expect 0 - "$lbs" list flash/a.lbs
+holds "list names the vdisk" grep -Eq '^disk +64 MiB$' out
+unchanged expect 0 - "$lbs" list --json flash/a.lbs
+json 'd["vdisks"] == [{"name": "disk", "size_bytes": 64 << 20}]'
+unchanged expect 0 - "$lbs" stat flash/a.lbs
+unchanged expect 0 - "$lbs" stat --json flash/a.lbs
+json 'd["served"] is False and d["counters"]["read_only"] == 1'
+json 'd["counters"]["segments_total"] >= 64 and d["failure"] == ""'
+expect 0 - "$lbs" create -q --json --size 1M --cipher chacha20poly1305 \
+	--freshness checkpoint --compress none --block-size 4096 \
+	--segment-size auto --data "card/with space" "flash/with space.lbs"
+json 'd["freshness"] == "checkpoint" and d["size_bytes"] == 1 << 20'
+ln -s "with space.lbs" flash/link.lbs
+expect 0 - "$lbs" info flash/link.lbs
+expect 0 - "$lbs" list flash/link.lbs
+mkdir -p elsewhere
+holds "the card is found from another directory" \
+	bash -c "cd elsewhere && '$lbs' list ../flash/a.lbs"
+fresh --preallocate
+mkdir -p good && cp -a flash card good/
+
+# --- help and usage -----------------------------------------------------------
+expect 0 - "$lbs" --help
+expect 0 - "$lbs" --version
+for command in create info stat list import export vdisk snapshot clone clean \
+	resize backup key rebuild destroy; do
+	expect 0 - "$lbs" $command --help
+	holds "$command --help says how" grep -q "^Usage: lbs $command" out
+done
+expect 2 invalid "$lbs"
+expect 2 invalid "$lbs" frobnicate
+expect 2 invalid "$lbs" info
+expect 2 invalid "$lbs" info one two
+expect 2 invalid "$lbs" info --frobnicate flash/a.lbs
+expect 2 invalid "$lbs" create --size
+expect 2 invalid "$lbs" info --json --frobnicate flash/a.lbs
+json 'd["error"]["code"] == "invalid"'
+expect 1 io bash -c "'$lbs' info flash/a.lbs >/dev/full"
+
+# --- what this build does not have --------------------------------------------
+copy
+for command in import export vdisk snapshot clone clean resize backup key \
+	rebuild destroy; do
+	unchanged expect 1 unsupported "$lbs" $command flash/a.lbs
+done
+expect 1 unsupported "$lbs" destroy --json flash/a.lbs
+json 'd["error"]["code"] == "unsupported"'
+for option in "--passphrase-file f" "--passphrase-command c" --passphrase \
+	"--key-file f"; do
+	for command in "create --size 1M --data card/n" info stat list; do
+		# shellcheck disable=SC2086
+		unchanged expect 1 unsupported "$lbs" $command $option flash/n.lbs
+	done
+done
+
+# --- create: arguments --------------------------------------------------------
+no_create() { # STATUS WORD OPTIONS...: and nothing is made
+	local status=$1 word=$2
+	shift 2
+	unchanged expect "$status" "$word" "$lbs" create -q "$@" flash/n.lbs
+	holds "nothing is left of create $*" \
+		bash -c '! ls -d flash/n.lbs* card/n* 2>/dev/null | grep .'
+}
+for size in 0 1 511 513 -1 -5G 1.5G 10MB x '' ' 1M' 1M5 0x1000 1e6 1Z \
+	99999999999999999999 16E 8E 18014398509481984K 7E; do
+	no_create 2 invalid "--size=$size" --data card/n
+done
+for segment in 0 1 -1M 3M 512K 128M auto2; do
+	no_create 2 invalid --size 64M --data card/n "--segment-size=$segment"
+done
+for chunk in 0 -1 4G 1T 1000000 x; do
+	no_create 2 invalid --size 64M --data card/n "--chunk-size=$chunk"
+done
+no_create 2 invalid --size 64M --data card/n --segment-size 4M --chunk-size 6M
+no_create 2 invalid --size 64M --data card/n --segment-size 64M --chunk-size 16M
+for capacity in 0 -1 1 1000 8E x; do
+	no_create 2 invalid --size 64M --data card/n "--capacity=$capacity"
+done
+no_create 2 invalid --size 64M --data card/n --segment-size 4M --capacity 2M
+for block in 0 1 -4096 4095 5000 1G; do
+	no_create 2 invalid --size 64M --data card/n "--block-size=$block"
+done
+for block in 512 8192 65536; do
+	no_create 1 unsupported --size 64M --data card/n "--block-size=$block"
+done
+no_create 2 invalid --size 64M --data card/n --cipher rot13
+no_create 2 invalid --size 64M --data card/n --freshness never
+no_create 2 invalid --size 64M --data card/n --compress gzip
+no_create 1 unsupported --size 64M --data card/n --compress zstd
+no_create 1 unsupported --size 64M --data card/n --compress lz4
+no_create 1 unsupported --size 64M --data card/n --from image.qcow2
+no_create 2 invalid --size 64M
+no_create 2 invalid --data card/n
+no_create 2 invalid --size 64M --data ''
+
+# --- create: places -----------------------------------------------------------
+unchanged expect 1 exists "$lbs" create -q --size 64M --data card/b flash/a.lbs
+holds "no directory was made" test ! -e card/b
+unchanged expect 1 exists "$lbs" create -q --size 64M --data card/a flash/n.lbs
+holds "no metadata was made" test ! -e flash/n.lbs
+expect 0 - "$lbs" list flash/a.lbs
+mkdir card/photos && echo cheese >card/photos/1.jpg
+expect 0 - "$lbs" create -q --size 1M --data card/photos flash/p.lbs
+holds "what lies in the directory stays" grep -q cheese card/photos/1.jpg
+mkdir card/keep && echo cheese >card/keep/1.jpg
+unchanged expect 1 exists "$lbs" create -q --size 1M --data card/keep flash/a.lbs
+holds "a failed create keeps a directory that was there" test -e card/keep/1.jpg
+echo text >card/file
+for dir in card/file card/none/deep /proc/nothing /dev/null; do
+	got=0
+	"$lbs" create -q --size 1M --data "$dir" flash/n.lbs >out 2>err || got=$?
+	holds "create --data $dir fails with 1" test $got -eq 1
+	holds "create --data $dir leaves nothing" test ! -e flash/n.lbs
+done
+for store in none/n.lbs /proc/n.lbs card; do
+	got=0
+	"$lbs" create -q --size 1M --data card/n "$store" >out 2>err || got=$?
+	holds "create $store fails with 1" test $got -eq 1
+	holds "create $store leaves nothing" test ! -e card/n
+done
+long=$(printf 'x%.0s' {1..300})
+got=0
+"$lbs" create -q --size 1M --data card/n "flash/$long" >out 2>err || got=$?
+holds "a name that is too long fails with 1" test $got -eq 1
+holds "and leaves nothing" test ! -e card/n
+# A directory that may not be written, for whom permissions count.
+mkdir ro && chmod 777 . flash card && chmod 555 ro
+as_nobody=(env)
+[ "$(id -u)" -ne 0 ] || as_nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+if "${as_nobody[@]}" test -x "$lbs"; then
+	expect 1 read-only "${as_nobody[@]}" "$lbs" create -q --size 1M --data ro/n flash/n.lbs
+	holds "and leaves no metadata" test ! -e flash/n.lbs
+	expect 1 read-only "${as_nobody[@]}" "$lbs" create -q --size 1M --data card/n ro/n.lbs
+	holds "and leaves no directory" test ! -e card/n
+fi
+
+# --- create: fails or is stopped half way ---------------------------------------
+copy
+no_create_limited() {
+	(trap '' XFSZ; ulimit -f "$1"; shift; exec "$@")
+}
+expect 1 no-space no_create_limited 4096 "$lbs" create -q --size 64M --preallocate \
+	--data card/n flash/n.lbs
+holds "a full card leaves nothing behind" \
+	bash -c '! ls -d flash/n.lbs* card/n* 2>/dev/null | grep .'
+expect 1 metadata-full no_create_limited 8 "$lbs" create -q --size 64M \
+	--data card/n flash/n.lbs
+holds "a full internal flash leaves nothing behind" \
+	bash -c '! ls -d flash/n.lbs* card/n* 2>/dev/null | grep .'
+for signal in INT TERM HUP; do
+	"$lbs" create -q --size 64G --preallocate --data card/n flash/n.lbs >out 2>err &
+	pid=$!
+	sleep 0.5
+	kill -$signal $pid
+	got=0
+	wait $pid || got=$?
+	holds "create stopped by SIG$signal says so" grep -qF '[cancelled]' err
+	holds "and its status is 1, not $got" test $got -eq 1
+	holds "and it leaves nothing behind" \
+		bash -c '! ls -d flash/n.lbs* card/n* 2>/dev/null | grep .'
+done
+
+# --- stores that are none, or not ours ------------------------------------------
+each() { # STATUS WORD: all commands that look at a store
+	for command in info stat list; do
+		unchanged expect "$1" "$2" "$lbs" $command flash/a.lbs
+	done
+	unchanged expect "$1" "$2" "$lbs" stat --json flash/a.lbs
+	json "d['error']['code'] == '$2'"
+}
+copy; rm flash/a.lbs; each 1 not-found
+holds "looking makes no file" test ! -e flash/a.lbs
+copy; echo "just text" >flash/a.lbs; each 1 not-a-store
+copy; : >flash/a.lbs; each 1 not-a-store
+copy; head -c 100000 /dev/urandom >flash/a.lbs; each 1 not-a-store
+copy; rm flash/a.lbs; sqlite3 flash/a.lbs 'CREATE TABLE t(x)'; each 1 not-a-store
+copy; rm flash/a.lbs; mkdir flash/a.lbs
+for command in info stat list; do expect 1 not-a-store "$lbs" $command flash/a.lbs; done
+change() { sqlite3 flash/a.lbs "$1" >/dev/null; }
+copy; change 'UPDATE store SET format_version=2'; each 1 newer-format
+copy; change 'UPDATE store SET features_must=1<<40'; each 1 newer-format
+copy; change 'UPDATE store SET features_may=1<<40'
+expect 0 - "$lbs" info flash/a.lbs
+expect 0 - "$lbs" list flash/a.lbs
+copy; change 'UPDATE store SET block_size=0'; each 1 corrupt-metadata
+copy; change 'UPDATE store SET segment_size=3'; each 1 corrupt-metadata
+copy; change "UPDATE store SET data_key=x'00'"; each 1 corrupt-metadata
+copy; change 'UPDATE store SET data_dir=NULL' 2>/dev/null
+copy; change 'DELETE FROM store'; each 1 corrupt-metadata
+copy; change 'DROP TABLE store'; each 1 corrupt-metadata
+size=$(stat -c %s good/flash/a.lbs)
+for keep in 512 4096 $((size / 2)) $((size - 4096)) $((size - 1)); do
+	copy; truncate -s "$keep" flash/a.lbs
+	for command in stat list; do
+		checks=$((checks + 1))
+		before=$(print_of flash card)
+		got=0
+		"$lbs" $command flash/a.lbs >out 2>err </dev/null || got=$?
+		if [ $got -ne 1 ] || ! grep -Eq '\[(corrupt-metadata|not-a-store)\]' err; then
+			fault "$command of a store cut to $keep of $size bytes: status $got"
+		fi
+		[ "$before" = "$(print_of flash card)" ] || fault "and changed it"
+	done
+done
+# Any page overwritten: an error in words or a sound answer, never a crash.
+for ((page = 0; page < size / 4096; page++)); do
+	copy
+	dd if=/dev/urandom of=flash/a.lbs bs=4096 seek=$page count=1 conv=notrunc status=none
+	for command in info stat list; do
+		checks=$((checks + 1))
+		got=0
+		"$lbs" $command flash/a.lbs >out 2>err </dev/null || got=$?
+		[ $got -le 1 ] || fault "$command with page $page overwritten: status $got"
+		[ $got -eq 0 ] || grep -q '\[[a-z-]*\]$' err || fault "page $page: no word"
+	done
+done
+
+# --- cards -------------------------------------------------------------------
+look() { # STATUS WORD [OPTIONS]: commands that need the card
+	local status=$1 word=$2
+	shift 2
+	unchanged expect "$status" "$word" "$lbs" list "$@" flash/a.lbs
+	unchanged expect "$status" "$word" "$lbs" stat "$@" flash/a.lbs
+}
+copy; mv card/a card/moved; look 1 card-missing
+expect 0 - "$lbs" info flash/a.lbs
+look 0 - --data card/moved
+look 1 card-missing --data card/nowhere
+copy; rm -r card/a; mkdir card/a; look 1 card-missing
+copy; rm card/a/card.lbs; look 1 card-missing
+copy; "$lbs" create -q --size 64M --data card/b flash/b.lbs >out
+look 1 other-card --data card/b
+look 0 -
+copy; rm -r card/a; echo file >card/a; look 1 card-missing
+copy; rm card/a/card.lbs; mkfifo card/a/card.lbs
+expect 1 card-missing timeout 10 "$lbs" list flash/a.lbs
+copy; rm card/a/card.lbs; ln -s /etc/passwd card/a/card.lbs
+expect 1 card-missing timeout 10 "$lbs" list flash/a.lbs
+copy; : >card/a/card.lbs
+checks=$((checks + 1))
+"$lbs" list flash/a.lbs >out 2>err && fault "an empty card file was taken"
+copy; rm card/a/0001.lbs; look 1 card-missing
+copy; truncate -s 1000000 card/a/0001.lbs; look 1 card-missing
+copy; look 0 -
+
+# --- held by another -----------------------------------------------------------
+copy
+"$lbs" list flash/a.lbs >out 2>err
+if command -v flock >/dev/null; then
+	: >>flash/a.lbs.run
+	expect 1 busy flock -x flash/a.lbs.run "$lbs" list flash/a.lbs
+	expect 1 busy flock -x card/a/card.lbs "$lbs" stat flash/a.lbs
+	expect 0 - flock -x flash/a.lbs.run "$lbs" info flash/a.lbs
+fi
+look 0 -
+
+echo "$checks checks, $bad faults"
+[ $bad -eq 0 ]
