@@ -14,7 +14,8 @@ struct draw {
 	size_t count;		/* pending changes of the side */
 	size_t keep;		/* PREFIX: so many survive */
 	size_t keep_names;	/* SUBSET: links and unlinks before this one */
-	unsigned keep_eighths;	/* SUBSET: sectors kept whole, of 8 */
+	unsigned keep_eighths;	/* SUBSET: pieces kept whole, of 8 */
+	uint64_t piece;		/* SUBSET: sectors that share their fate */
 	size_t last_data;	/* TEAR_LAST: position of the last write */
 };
 
@@ -44,6 +45,7 @@ static void draw_side(const struct simdisk *d, enum sim_side side,
 		      enum sim_variant v, uint64_t seed, struct draw *w)
 {
 	static const unsigned eighths[] = { 0, 1, 4, 4, 7, 8 };
+	static const uint64_t pieces[] = { 1, 1, 8, 64 };
 	uint64_t rng = sim_mix(seed, 100 + (uint64_t)side);
 	size_t i;
 
@@ -64,6 +66,7 @@ static void draw_side(const struct simdisk *d, enum sim_side side,
 			  (seed == 2 && side == SIM_CARD) ? w->count : 0;
 	w->keep_names = draw_prefix(&rng, w->count);
 	w->keep_eighths = eighths[sim_random(&rng) % 6];
+	w->piece = pieces[sim_random(&rng) % 4];
 }
 
 /* The part of a write that lies in one sector of the file. */
@@ -81,7 +84,8 @@ static void apply_sector(struct simdisk *d, const struct simpending *p,
 		       (size_t)(to - from), from);
 }
 
-/* SUBSET: a sector keeps its pending writes up to some moment. */
+/* SUBSET: a sector keeps its pending writes up to some moment. Neighbours share
+ * the moment in pieces: sectors, pages, or what the kernel writes at once. */
 static void apply_subset(struct simdisk *d, const struct simpending *p,
 			 size_t at, const struct draw *w)
 {
@@ -101,12 +105,13 @@ static void apply_subset(struct simdisk *d, const struct simpending *p,
 	}
 	end = (p->offset + p->len + SIM_SECTOR - 1) / SIM_SECTOR;
 	for (s = p->offset / SIM_SECTOR; s < end; s++) {
-		rng = sim_mix(sim_mix(w->seed, p->file), s);
+		rng = sim_mix(sim_mix(w->seed, p->file), s / w->piece);
 		upto = w->count;
 		if (sim_random(&rng) % 8 >= w->keep_eighths)
 			upto = sim_random(&rng) % 2 == 0
 				       ? 0
-				       : (size_t)(sim_random(&rng) % w->count);
+				       : (size_t)(sim_random(&rng) %
+						  (w->count + 1));
 		if (at < upto)
 			apply_sector(d, p, s);
 	}

@@ -1,0 +1,370 @@
+/*
+ * model.c - the guest's view of a disk under cuts. See model.h.
+ * The search for k: a block changes only at the requests that touch it, so each
+ * of its versions that differs from what was read forbids an interval of k.
+ * One difference array collects the intervals of all blocks.
+ */
+#include "tests/lab/model.h"
+#include "tests/lab/simimage.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define READ_BYTES 65536
+
+struct request {
+	enum model_kind kind;
+	uint64_t op, offset;
+	size_t len;
+};
+
+struct model {
+	uint64_t size_bytes;
+	uint64_t next_op;
+	struct simimage base;		/* after the last flush */
+	struct simimage now;		/* after all requests issued */
+	struct request *requests;	/* since base, in order */
+	size_t request_count, request_room;
+	size_t acked;			/* of these */
+};
+
+struct model *model_new(uint64_t size_bytes)
+{
+	struct model *m = sim_alloc(sizeof(*m));
+
+	m->size_bytes = size_bytes;
+	m->next_op = 1;
+	simimage_resize(&m->base, size_bytes);
+	simimage_resize(&m->now, size_bytes);
+	return m;
+}
+
+struct model *model_clone(const struct model *src)
+{
+	struct model *m = sim_alloc(sizeof(*m));
+
+	*m = *src;
+	memset(&m->base, 0, sizeof(m->base));
+	memset(&m->now, 0, sizeof(m->now));
+	simimage_clone(&m->base, &src->base);
+	simimage_clone(&m->now, &src->now);
+	m->request_room = src->request_count;
+	m->requests = sim_alloc(src->request_count * sizeof(*m->requests));
+	if (src->request_count > 0)
+		memcpy(m->requests, src->requests,
+		       src->request_count * sizeof(*m->requests));
+	return m;
+}
+
+void model_free(struct model *m)
+{
+	if (m == NULL)
+		return;
+	simimage_free(&m->base);
+	simimage_free(&m->now);
+	free(m->requests);
+	free(m);
+}
+
+void model_fill(uint64_t op, uint64_t offset, void *buf, size_t len)
+{
+	uint8_t *out = buf;
+	uint64_t word, at;
+	size_t i, n;
+
+	for (i = 0; i < len; i += n) {
+		at = offset + i;
+		n = 8 - at % 8 < len - i ? 8 - at % 8 : len - i;
+		word = sim_mix(op, at / 8) >> (at % 8 * 8);
+		memcpy(out + i, &word, n);
+	}
+}
+
+/* What the request does to a stretch of the disk that is held in buf. */
+static void render(const struct request *r, uint64_t offset, uint8_t *buf,
+		   size_t len)
+{
+	uint64_t from = r->offset, to = r->offset + r->len;
+
+	if (r->kind == MODEL_DISCARD) {
+		from = (from + MODEL_BLOCK - 1) / MODEL_BLOCK * MODEL_BLOCK;
+		to = to / MODEL_BLOCK * MODEL_BLOCK;
+	}
+	if (from < offset)
+		from = offset;
+	if (to > offset + len)
+		to = offset + len;
+	if (from >= to)
+		return;
+	if (r->kind == MODEL_WRITE)
+		model_fill(r->op, from, buf + (from - offset),
+			   (size_t)(to - from));
+	else
+		memset(buf + (from - offset), 0, (size_t)(to - from));
+}
+
+static void apply(struct simimage *img, const struct request *r)
+{
+	uint8_t *buf = sim_alloc(r->len);
+
+	simimage_read(img, buf, r->len, r->offset);
+	render(r, r->offset, buf, r->len);
+	simimage_write(img, buf, r->len, r->offset);
+	free(buf);
+}
+
+/* Makes the state after the first n requests the beginning. */
+static void advance(struct model *m, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		apply(&m->base, &m->requests[i]);
+	memmove(m->requests, m->requests + n,
+		(m->request_count - n) * sizeof(*m->requests));
+	m->request_count -= n;
+	m->acked -= n < m->acked ? n : m->acked;
+}
+
+static void rebuild_now(struct model *m)
+{
+	size_t i;
+
+	simimage_free(&m->now);
+	simimage_clone(&m->now, &m->base);
+	for (i = 0; i < m->request_count; i++)
+		apply(&m->now, &m->requests[i]);
+}
+
+uint64_t model_issue(struct model *m, enum model_kind kind, uint64_t offset,
+		     size_t len)
+{
+	struct request *r;
+
+	if (m->request_count == m->request_room) {
+		m->request_room = m->request_room * 2 + 16;
+		m->requests = sim_realloc(m->requests,
+					  m->request_room * sizeof(*r));
+	}
+	r = &m->requests[m->request_count++];
+	r->kind = kind;
+	r->op = m->next_op++;
+	r->offset = offset;
+	r->len = len;
+	apply(&m->now, r);
+	return r->op;
+}
+
+void model_acked(struct model *m)
+{
+	m->acked = m->request_count;
+}
+
+void model_refused(struct model *m)
+{
+	m->request_count--;
+	rebuild_now(m);
+}
+
+void model_flushed(struct model *m)
+{
+	advance(m, m->acked);
+}
+
+void model_read(const struct model *m, void *buf, size_t len, uint64_t offset)
+{
+	simimage_read(&m->now, buf, len, offset);
+}
+
+uint64_t model_issued(const struct model *m)
+{
+	return m->next_op - 1;
+}
+
+uint64_t model_flushed_op(const struct model *m)
+{
+	return m->request_count ? m->requests[0].op - 1 : m->next_op - 1;
+}
+
+/* ---- the check ----------------------------------------------------------- */
+
+/* Requests in order by the block they touch: lists chained through next. */
+struct touch {
+	size_t request;
+	struct touch *next;
+};
+
+struct check {
+	const struct model *m;
+	size_t lo;		/* k counts requests since base */
+	int64_t *diff;		/* blocks that forbid k, as differences */
+	struct touch **first, *touches;
+};
+
+static void chain(struct check *c)
+{
+	const struct model *m = c->m;
+	size_t blocks = (size_t)(m->size_bytes / MODEL_BLOCK + 1), total = 0;
+	struct touch *t;
+	uint64_t b, end;
+	size_t i;
+
+	for (i = 0; i < m->request_count; i++)
+		total += m->requests[i].len / MODEL_BLOCK + 2;
+	c->touches = t = sim_alloc(total * sizeof(*t));
+	c->first = sim_alloc(blocks * sizeof(*c->first));
+	/* From the last to the first, so that the lists are in order. */
+	for (i = m->request_count; i-- > 0;) {
+		const struct request *r = &m->requests[i];
+
+		if (r->len == 0)
+			continue;
+		end = (r->offset + r->len - 1) / MODEL_BLOCK;
+		for (b = r->offset / MODEL_BLOCK; b <= end; b++) {
+			t->request = i;
+			t->next = c->first[b];
+			c->first[b] = t++;
+		}
+	}
+}
+
+/* Forbids each k for which the block should not look as it does. */
+static void judge_block(struct check *c, uint64_t block, const uint8_t *got,
+			size_t len)
+{
+	const struct model *m = c->m;
+	uint8_t want[MODEL_BLOCK];
+	const struct touch *t = c->first[block];
+	size_t from = 0, to;
+
+	simimage_read(&m->base, want, len, block * MODEL_BLOCK);
+	for (;;) {
+		to = t ? t->request : m->request_count;
+		if (memcmp(want, got, len) != 0) {
+			c->diff[from]++;
+			c->diff[to + 1]--;
+		}
+		if (t == NULL)
+			break;
+		render(&m->requests[t->request], block * MODEL_BLOCK, want, len);
+		from = t->request + 1;
+		t = t->next;
+	}
+}
+
+/* Which request a block looks like; 0 = zeroes, UINT64_MAX = none. */
+static uint64_t recognise(const struct model *m, uint64_t block,
+			  const uint8_t *got)
+{
+	static const uint8_t zeroes[8];
+	uint64_t op, word;
+
+	if (memcmp(got, zeroes, 8) == 0)
+		return 0;
+	for (op = m->next_op - 1; op > 0; op--) {
+		word = sim_mix(op, block * (MODEL_BLOCK / 8));
+		if (memcmp(got, &word, 8) == 0)
+			return op;
+	}
+	return UINT64_MAX;
+}
+
+static int read_all(const struct model *m, model_read_fn *read, void *ctx,
+		    uint8_t *disk, char *why, size_t why_len)
+{
+	uint64_t at;
+	size_t n;
+	int rc;
+
+	for (at = 0; at < m->size_bytes; at += n) {
+		n = m->size_bytes - at < READ_BYTES
+			    ? (size_t)(m->size_bytes - at)
+			    : READ_BYTES;
+		rc = read(ctx, disk + at, n, at);
+		if (rc == 0)
+			continue;
+		snprintf(why, why_len, "reading %zu bytes at %llu gave %d", n,
+			 (unsigned long long)at, rc);
+		return -1;
+	}
+	return 0;
+}
+
+/* Says what is wrong with the k that fits best. */
+static void explain(const struct check *c, const uint8_t *disk, size_t best,
+		    int64_t bad, char *why, size_t why_len)
+{
+	const struct model *m = c->m;
+	uint64_t first_op = m->request_count ? m->requests[0].op : m->next_op;
+	uint64_t at, looks;
+	uint8_t want[MODEL_BLOCK];
+	struct simimage img;
+	size_t i, len;
+
+	memset(&img, 0, sizeof(img));
+	simimage_clone(&img, &m->base);
+	for (i = 0; i < best; i++)
+		apply(&img, &m->requests[i]);
+	for (at = 0; at < m->size_bytes; at += MODEL_BLOCK) {
+		len = simimage_read(&img, want, MODEL_BLOCK, at);
+		if (memcmp(want, disk + at, len) != 0)
+			break;
+	}
+	looks = at < m->size_bytes ? recognise(m, at / MODEL_BLOCK, disk + at)
+				   : 0;
+	snprintf(why, why_len,
+		 "no state of requests %llu to %llu fits (since the flush: %zu, "
+		 "acknowledged %zu); after %zu of them %lld blocks differ, "
+		 "first block %llu, which begins like request %lld",
+		 (unsigned long long)(first_op - 1 + c->lo),
+		 (unsigned long long)(m->next_op - 1), m->request_count,
+		 m->acked, best, (long long)bad,
+		 (unsigned long long)(at / MODEL_BLOCK), (long long)looks);
+	simimage_free(&img);
+}
+
+int model_check(struct model *m, enum model_loss loss, model_read_fn *read,
+		void *ctx, char *why, size_t why_len)
+{
+	uint8_t *disk = sim_alloc((size_t)m->size_bytes);
+	struct check c = { .m = m };
+	int64_t bad = 0, least = INT64_MAX;
+	size_t k, best = 0, len;
+	uint64_t at;
+	int rc = -1;
+
+	c.lo = loss == MODEL_PROCESS ? m->acked : 0;
+	c.diff = sim_alloc((m->request_count + 2) * sizeof(*c.diff));
+	if (read_all(m, read, ctx, disk, why, why_len) < 0)
+		goto out;
+	chain(&c);
+	for (at = 0; at < m->size_bytes; at += MODEL_BLOCK) {
+		len = m->size_bytes - at < MODEL_BLOCK
+			      ? (size_t)(m->size_bytes - at)
+			      : MODEL_BLOCK;
+		judge_block(&c, at / MODEL_BLOCK, disk + at, len);
+	}
+	for (k = 0; k <= m->request_count; k++) {
+		bad += c.diff[k];
+		if (k < c.lo || bad >= least)
+			continue;
+		least = bad;
+		best = k;
+	}
+	if (least != 0) {
+		explain(&c, disk, best, least, why, why_len);
+		goto out;
+	}
+	/* The rest never happened; its numbers are not used again. */
+	advance(m, best);
+	m->request_count = m->acked = 0;
+	rebuild_now(m);
+	rc = 0;
+out:
+	free(c.touches);
+	free(c.first);
+	free(c.diff);
+	free(disk);
+	return rc;
+}

@@ -1,0 +1,55 @@
+/*
+ * model.h - what a virtual disk may hold after a cut, by the promises.
+ * Must never know how the store works: it sees requests, acknowledgements and
+ * what is read, as a guest does.
+ *
+ * The requests of one guest are numbered; the contents of a write follow from
+ * its number and the byte's place, so that every byte of a disk tells which
+ * request it came from. After a cut the disk must equal the state after the
+ * first k requests, each of which counts whole (at most 1 MiB: promise 4):
+ *   power cut:      last flush <= k <= issued       (promises 1 and 3)
+ *   process death:  acknowledged <= k <= issued     (promise 2)
+ * One thread issues; a request is issued when the previous one has returned.
+ */
+#ifndef LBS_TESTS_MODEL_H
+#define LBS_TESTS_MODEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum model_kind { MODEL_WRITE, MODEL_ZERO, MODEL_DISCARD };
+enum model_loss { MODEL_POWER, MODEL_PROCESS };
+
+#define MODEL_BLOCK 4096
+
+struct model;
+
+struct model *model_new(uint64_t size_bytes);
+struct model *model_clone(const struct model *m);
+void model_free(struct model *m);
+
+/* The next request, before it is given to the store; its number, from 1. */
+uint64_t model_issue(struct model *m, enum model_kind kind, uint64_t offset,
+		     size_t len);
+/* The contents of write number op. */
+void model_fill(uint64_t op, uint64_t offset, void *buf, size_t len);
+/* The last request returned 0. */
+void model_acked(struct model *m);
+/* The last request was refused with nothing done (no space). */
+void model_refused(struct model *m);
+/* A flush, or the last request as FUA, returned 0. */
+void model_flushed(struct model *m);
+/* Reads what the disk holds now if every request issued took place. */
+void model_read(const struct model *m, void *buf, size_t len, uint64_t offset);
+
+uint64_t model_issued(const struct model *m);
+uint64_t model_flushed_op(const struct model *m);
+
+/* Reads the disk, all of it, in pieces of at most 64 KiB; 0 or an error. */
+typedef int model_read_fn(void *ctx, void *buf, size_t len, uint64_t offset);
+/* 0: the disk is as promised; the model takes its state as the new beginning,
+ * all of it durable. Else -1 and a sentence in why. */
+int model_check(struct model *m, enum model_loss loss, model_read_fn *read,
+		void *ctx, char *why, size_t why_len);
+
+#endif
