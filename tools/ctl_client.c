@@ -16,48 +16,47 @@
 
 #define ANSWER_MAX_BYTES (1024 * 1024)
 
-/* Connects to the socket beside the store. Goes through the directory's
- * descriptor, because a socket's path is held to some hundred bytes. Returns a
- * descriptor or a negative errno. */
-static int connect_beside(const char *store)
+/* Connects through the directory's descriptor, because a socket's path is held
+ * to some hundred bytes. Returns a descriptor or a negative errno. */
+static int
+connect_to(const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	char *path = realpath(store, NULL), *slash;
-	int dir = -1, fd = -1, n, rc;
+	const char *slash = strrchr(path, '/');
+	char *parent =
+		slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+	int dir = -1, fd = -1, n, rc = -ENOMEM;
 
-	if (!path)
-		return -errno;
-	slash = strrchr(path, '/');
-	*slash = '\0';
-	dir = open(slash == path ? "/" : path,
-		   O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (!parent)
+		goto out;
+	dir = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (dir < 0 || fd < 0) {
 		rc = -errno;
 		goto out;
 	}
 	n = snprintf(address.sun_path, sizeof(address.sun_path),
-		     "/proc/self/fd/%d/%s.ctl", dir, slash + 1);
+		     "/proc/self/fd/%d/%s", dir, slash ? slash + 1 : path);
 	rc = -ENAMETOOLONG;
 	if (n < 0 || (size_t)n >= sizeof(address.sun_path))
 		goto out;
-	rc = 0;
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
 		rc = -errno;
-	if (rc == 0) {
-		rc = fd;
-		fd = -1;
+		goto out;
 	}
+	rc = fd;
+	fd = -1;
 out:
 	if (fd >= 0)
 		close(fd);
 	if (dir >= 0)
 		close(dir);
-	free(path);
+	free(parent);
 	return rc;
 }
 
-static int send_all(int fd, const char *text, size_t len)
+static int
+send_all(int fd, const char *text, size_t len)
 {
 	while (len > 0) {
 		ssize_t n = send(fd, text, len, MSG_NOSIGNAL);
@@ -73,7 +72,8 @@ static int send_all(int fd, const char *text, size_t len)
 }
 
 /* Reads up to the end of the stream. */
-static int read_all(int fd, char **text)
+static int
+read_all(int fd, char **text)
 {
 	struct pollfd polls = { .fd = fd, .events = POLLIN };
 	char *have = malloc(ANSWER_MAX_BYTES + 1);
@@ -114,14 +114,15 @@ out:
 	return rc;
 }
 
-int ctl_call(const char *path, const char *command, char **text)
+int
+ctl_call(const char *path, const char *command, char **text)
 {
 	char line[64];
 	int fd, rc, n = snprintf(line, sizeof(line), "%s\n", command);
 
 	if (n < 0 || (size_t)n >= sizeof(line))
 		return -EINVAL;
-	fd = connect_beside(path);
+	fd = connect_to(path);
 	if (fd < 0)
 		return fd;
 	rc = send_all(fd, line, (size_t)n);

@@ -24,33 +24,34 @@
 #include <unistd.h>
 
 struct ctl {
-	const char *path;	/* constant, as are the next three */
+	const char *path; /* constant, as are the next three */
 	lbs_store *store;
 	const char *owner;
-	char *name;		/* the socket's name in its directory */
-	int dir;		/* that directory */
+	char *name; /* the socket's name in its directory */
+	int dir;    /* that directory */
 	int listener;
-	int wake;		/* eventfd that ends the thread */
+	int wake; /* eventfd that ends the thread */
 	pthread_t thread;
 };
 
 /* ---- answers ----------------------------------------------------------- */
 
-static json_t *answer_error(int code)
+static json_t *
+answer_error(int code)
 {
-	return json_pack("{s:i, s:{s:s, s:s}}", "schema", 1, "error",
-			 "code", lbs_error_word(code),
-			 "message", lbs_strerror(code));
+	return json_pack("{s:i, s:{s:s, s:s}}", "schema", 1, "error", "code",
+			 lbs_error_word(code), "message", lbs_strerror(code));
 }
 
-static json_t *answer_base(struct ctl *ctl)
+static json_t *
+answer_base(struct ctl *ctl)
 {
-	return json_pack("{s:i, s:s, s:i, s:s}", "schema", 1,
-			 "store", ctl->path, "pid", (int)getpid(),
-			 "server", ctl->owner);
+	return json_pack("{s:i, s:s, s:i, s:s}", "schema", 1, "store",
+			 ctl->path, "pid", (int)getpid(), "server", ctl->owner);
 }
 
-static json_t *answer_stat(struct ctl *ctl)
+static json_t *
+answer_stat(struct ctl *ctl)
 {
 	uint64_t values[LBS_STAT_COUNT] = { 0 };
 	json_t *counters = json_object(), *answer = answer_base(ctl);
@@ -65,7 +66,8 @@ static json_t *answer_stat(struct ctl *ctl)
 	return answer;
 }
 
-static json_t *answer_info(struct ctl *ctl)
+static json_t *
+answer_info(struct ctl *ctl)
 {
 	struct lbs_store_info info = { .struct_size = sizeof(info) };
 	json_t *answer, *inner;
@@ -76,28 +78,48 @@ static json_t *answer_info(struct ctl *ctl)
 		return answer_error(rc);
 	for (int i = 0; i < 16; i++)
 		snprintf(id + 2 * i, 3, "%02x", info.store_id[i]);
-	inner = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
-			  "id", id, "data_dir", info.data_dir,
-			  "format_version", (json_int_t)info.format_version,
-			  "block_size", (json_int_t)info.block_size,
-			  "segment_size_bytes",
+	inner = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "id",
+			  id, "data_dir", info.data_dir, "format_version",
+			  (json_int_t)info.format_version, "block_size",
+			  (json_int_t)info.block_size, "segment_size_bytes",
 			  (json_int_t)info.segment_size_bytes,
 			  "chunk_size_bytes", (json_int_t)info.chunk_size_bytes,
 			  "capacity_bytes", (json_int_t)info.capacity_bytes,
-			  "vdisks", (json_int_t)info.vdisk_count,
-			  "sessions", (json_int_t)info.sessions);
+			  "vdisks", (json_int_t)info.vdisk_count, "sessions",
+			  (json_int_t)info.sessions);
 	answer = answer_base(ctl);
 	json_object_set_new(answer, "info", inner);
 	return answer;
 }
 
-static json_t *answer_failure(struct ctl *ctl)
+static int
+add_vdisk(void *ctx, const char *name, uint64_t size_bytes)
+{
+	json_array_append_new(ctx,
+			      json_pack("{s:s, s:I}", "name", name,
+					"size_bytes", (json_int_t)size_bytes));
+	return 0;
+}
+
+static json_t *
+answer_list(struct ctl *ctl)
+{
+	json_t *vdisks = json_array(), *answer = answer_base(ctl);
+
+	lbs_store_vdisks(ctl->store, add_vdisk, vdisks);
+	json_object_set_new(answer, "vdisks", vdisks);
+	return answer;
+}
+
+static json_t *
+answer_failure(struct ctl *ctl)
 {
 	return json_pack("{s:i, s:s}", "schema", 1, "failure",
 			 lbs_store_failure(ctl->store));
 }
 
-static json_t *answer_checkpoint(struct ctl *ctl)
+static json_t *
+answer_checkpoint(struct ctl *ctl)
 {
 	int rc = lbs_store_checkpoint(ctl->store);
 
@@ -112,12 +134,14 @@ static const struct {
 } commands[] = {
 	{ "stat", answer_stat },
 	{ "info", answer_info },
+	{ "list", answer_list },
 	{ "failure", answer_failure },
 	{ "checkpoint", answer_checkpoint },
 };
 
 /* Never NULL but for want of memory; the text ends with a newline. */
-static char *answer_text(struct ctl *ctl, const char *line)
+static char *
+answer_text(struct ctl *ctl, const char *line)
 {
 	json_t *answer = NULL;
 	char *json = NULL, *text = NULL;
@@ -139,7 +163,8 @@ static char *answer_text(struct ctl *ctl, const char *line)
 
 /* ---- one client -------------------------------------------------------- */
 
-static int64_t now_ms(void)
+static int64_t
+now_ms(void)
 {
 	struct timespec t;
 
@@ -149,7 +174,8 @@ static int64_t now_ms(void)
 
 /* Waits until fd is ready for events. 0, or -1 when the deadline has passed or
  * the thread is to end. */
-static int wait_ready(struct ctl *ctl, int fd, short events, int64_t deadline)
+static int
+wait_ready(struct ctl *ctl, int fd, short events, int64_t deadline)
 {
 	struct pollfd polls[2] = {
 		{ .fd = fd, .events = events },
@@ -173,7 +199,8 @@ static int wait_ready(struct ctl *ctl, int fd, short events, int64_t deadline)
 }
 
 /* Reads one line without its newline. 0 or -1. */
-static int read_line(struct ctl *ctl, int fd, char line[CTL_LINE_BYTES])
+static int
+read_line(struct ctl *ctl, int fd, char line[CTL_LINE_BYTES])
 {
 	int64_t deadline = now_ms() + CTL_PATIENCE_MS;
 	size_t have = 0;
@@ -199,7 +226,8 @@ static int read_line(struct ctl *ctl, int fd, char line[CTL_LINE_BYTES])
 	return -1;
 }
 
-static void write_text(struct ctl *ctl, int fd, const char *text)
+static void
+write_text(struct ctl *ctl, int fd, const char *text)
 {
 	int64_t deadline = now_ms() + CTL_PATIENCE_MS;
 	size_t left = strlen(text);
@@ -219,7 +247,8 @@ static void write_text(struct ctl *ctl, int fd, const char *text)
 	}
 }
 
-static void serve_client(struct ctl *ctl, int fd)
+static void
+serve_client(struct ctl *ctl, int fd)
 {
 	char line[CTL_LINE_BYTES];
 	char *text;
@@ -232,7 +261,8 @@ static void serve_client(struct ctl *ctl, int fd)
 	free(text);
 }
 
-static void *ctl_thread(void *arg)
+static void *
+ctl_thread(void *arg)
 {
 	struct ctl *ctl = arg;
 	struct pollfd polls[2] = {
@@ -262,7 +292,8 @@ static void *ctl_thread(void *arg)
 
 /* Binds through the directory's descriptor, because a socket's path is held to
  * some hundred bytes and a store's is not. */
-static int ctl_bind(struct ctl *ctl)
+static int
+ctl_bind(struct ctl *ctl)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int n = snprintf(address.sun_path, sizeof(address.sun_path),
@@ -270,8 +301,8 @@ static int ctl_bind(struct ctl *ctl)
 
 	if (n < 0 || (size_t)n >= sizeof(address.sun_path))
 		return -ENAMETOOLONG;
-	ctl->listener = socket(AF_UNIX,
-			       SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	ctl->listener =
+		socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (ctl->listener < 0)
 		return -errno;
 	if (unlinkat(ctl->dir, ctl->name, 0) < 0 && errno != ENOENT)
@@ -279,13 +310,14 @@ static int ctl_bind(struct ctl *ctl)
 	/* The mode of the descriptor becomes the file's: at no moment can
 	 * another user connect. */
 	if (fchmod(ctl->listener, 0600) < 0 ||
-	    bind(ctl->listener, (struct sockaddr *)&address,
-		 sizeof(address)) < 0)
+	    bind(ctl->listener, (struct sockaddr *)&address, sizeof(address)) <
+		    0)
 		return -errno;
 	return listen(ctl->listener, 8) < 0 ? -errno : 0;
 }
 
-static void ctl_free(struct ctl *ctl)
+static void
+ctl_free(struct ctl *ctl)
 {
 	if (ctl->listener >= 0)
 		close(ctl->listener);
@@ -297,8 +329,9 @@ static void ctl_free(struct ctl *ctl)
 	free(ctl);
 }
 
-int ctl_start(const char *path, lbs_store *store, const char *owner,
-	      struct ctl **out)
+int
+ctl_start(const char *path, lbs_store *store, const char *owner,
+	  struct ctl **out)
 {
 	struct ctl *ctl = calloc(1, sizeof(*ctl));
 	const char *slash = strrchr(path, '/');
@@ -313,7 +346,8 @@ int ctl_start(const char *path, lbs_store *store, const char *owner,
 	ctl->owner = owner;
 	ctl->dir = ctl->listener = ctl->wake = -1;
 	dir = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
-	if (!dir || asprintf(&ctl->name, "%s.ctl", slash ? slash + 1 : path) < 0)
+	if (!dir ||
+	    asprintf(&ctl->name, "%s.ctl", slash ? slash + 1 : path) < 0)
 		goto out;
 	ctl->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	ctl->wake = eventfd(0, EFD_CLOEXEC);
@@ -342,7 +376,8 @@ out:
 	return rc;
 }
 
-void ctl_end(struct ctl *ctl)
+void
+ctl_end(struct ctl *ctl)
 {
 	uint64_t one = 1;
 

@@ -13,6 +13,8 @@
  *   stat        {"schema":1,"store":PATH,"pid":N,"server":NAME,
  *                "failure":SENTENCE,"counters":{NAME:VALUE,...}}
  *   info        {"schema":1,"store":PATH,"pid":N,"server":NAME,"info":{...}}
+ *   list        {"schema":1,"store":PATH,"pid":N,"server":NAME,
+ *                "vdisks":[{"name":NAME,"size_bytes":N},...]}
  *   failure     {"schema":1,"failure":SENTENCE}, "" while all is well
  *   checkpoint  {"schema":1,"checkpoint":"done"} when it is on internal flash
  * What fails gives {"schema":1,"error":{"code":WORD,"message":SENTENCE}}.
@@ -22,7 +24,7 @@
 
 #include "lbs.h"
 
-#define CTL_LINE_BYTES 256
+#define CTL_LINE_BYTES	256
 #define CTL_PATIENCE_MS 2000
 
 struct ctl;

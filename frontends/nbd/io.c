@@ -12,12 +12,13 @@
 
 /* The unit in which the store maps, and the most that a client should send in
  * one request; nbdkit takes up to twice as much, so longer ones are split. */
-#define BLOCK_BYTES 4096u
+#define BLOCK_BYTES	  4096u
 #define REQUEST_MAX_BYTES (32u * 1024 * 1024)
 /* How much io_cache reads at a time. */
 #define CACHE_PIECE_BYTES (256u * 1024)
 
-static int answer(const char *what, int rc)
+static int
+answer(const char *what, int rc)
 {
 	if (rc >= 0)
 		return 0;
@@ -26,31 +27,36 @@ static int answer(const char *what, int rc)
 	return -1;
 }
 
-static void trace(const char *what, uint32_t count, uint64_t offset,
-		  uint32_t flags)
+static void
+trace(const char *what, uint32_t count, uint64_t offset, uint32_t flags)
 {
 	if (lbs_debug_io)
 		nbdkit_debug("%s count=%" PRIu32 " offset=%" PRIu64
-			     " flags=%" PRIx32, what, count, offset, flags);
+			     " flags=%" PRIx32,
+			     what, count, offset, flags);
 }
 
-static lbs_vdisk *vdisk_of(void *handle)
+static lbs_vdisk *
+vdisk_of(void *handle)
 {
 	return ((struct connection *)handle)->vdisk;
 }
 
-static unsigned lbs_flags(uint32_t flags)
+static unsigned
+lbs_flags(uint32_t flags)
 {
 	return flags & NBDKIT_FLAG_FUA ? LBS_FUA : 0;
 }
 
-int64_t io_size(void *handle)
+int64_t
+io_size(void *handle)
 {
 	return (int64_t)lbs_vdisk_size(vdisk_of(handle));
 }
 
-int io_block_size(void *handle, uint32_t *minimum, uint32_t *preferred,
-		  uint32_t *maximum)
+int
+io_block_size(void *handle, uint32_t *minimum, uint32_t *preferred,
+	      uint32_t *maximum)
 {
 	(void)handle;
 	*minimum = 1;
@@ -59,8 +65,9 @@ int io_block_size(void *handle, uint32_t *minimum, uint32_t *preferred,
 	return 0;
 }
 
-int io_read(void *handle, void *buf, uint32_t count, uint64_t offset,
-	    uint32_t flags)
+int
+io_read(void *handle, void *buf, uint32_t count, uint64_t offset,
+	uint32_t flags)
 {
 	char *to = buf;
 	int rc = 0;
@@ -68,8 +75,8 @@ int io_read(void *handle, void *buf, uint32_t count, uint64_t offset,
 	trace("read", count, offset, flags);
 	server_enter();
 	while (count > 0 && rc >= 0) {
-		uint32_t part = count < REQUEST_MAX_BYTES ? count
-							  : REQUEST_MAX_BYTES;
+		uint32_t part =
+			count < REQUEST_MAX_BYTES ? count : REQUEST_MAX_BYTES;
 
 		rc = lbs_vdisk_read(vdisk_of(handle), to, part, offset);
 		to += part;
@@ -80,8 +87,9 @@ int io_read(void *handle, void *buf, uint32_t count, uint64_t offset,
 	return answer("read", rc);
 }
 
-int io_write(void *handle, const void *buf, uint32_t count, uint64_t offset,
-	     uint32_t flags)
+int
+io_write(void *handle, const void *buf, uint32_t count, uint64_t offset,
+	 uint32_t flags)
 {
 	const char *from = buf;
 	int rc = 0;
@@ -89,8 +97,8 @@ int io_write(void *handle, const void *buf, uint32_t count, uint64_t offset,
 	trace("write", count, offset, flags);
 	server_enter();
 	while (count > 0 && rc >= 0) {
-		uint32_t part = count < REQUEST_MAX_BYTES ? count
-							  : REQUEST_MAX_BYTES;
+		uint32_t part =
+			count < REQUEST_MAX_BYTES ? count : REQUEST_MAX_BYTES;
 
 		/* FUA makes what returned before durable too: enough on the
 		 * last part. */
@@ -104,7 +112,8 @@ int io_write(void *handle, const void *buf, uint32_t count, uint64_t offset,
 	return answer("write", rc);
 }
 
-int io_flush(void *handle, uint32_t flags)
+int
+io_flush(void *handle, uint32_t flags)
 {
 	int rc;
 
@@ -115,7 +124,8 @@ int io_flush(void *handle, uint32_t flags)
 	return answer("flush", rc);
 }
 
-int io_trim(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+int
+io_trim(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
 	int rc;
 
@@ -127,7 +137,8 @@ int io_trim(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 	return answer("trim", rc);
 }
 
-int io_zero(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+int
+io_zero(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
 	uint64_t end = offset + count;
 	int rc;
@@ -150,12 +161,12 @@ int io_zero(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 
 struct extents_walk {
 	struct nbdkit_extents *extents;
-	int one;	/* the client wants only the first */
+	int one; /* the client wants only the first */
 	int failed;
 };
 
-static int add_extent(void *ctx, uint64_t offset, uint64_t len_bytes,
-		      int is_data)
+static int
+add_extent(void *ctx, uint64_t offset, uint64_t len_bytes, int is_data)
 {
 	struct extents_walk *walk = ctx;
 	uint32_t type = is_data ? 0 : NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO;
@@ -165,8 +176,9 @@ static int add_extent(void *ctx, uint64_t offset, uint64_t len_bytes,
 	return walk->failed || walk->one;
 }
 
-int io_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags,
-	       struct nbdkit_extents *extents)
+int
+io_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags,
+	   struct nbdkit_extents *extents)
 {
 	struct extents_walk walk = {
 		.extents = extents,
@@ -184,7 +196,8 @@ int io_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags,
 
 /* Reading brings the map's pages and the card's into memory, which is all that
  * is to be had: decrypted data is not kept. */
-int io_cache(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+int
+io_cache(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
 	void *piece = malloc(CACHE_PIECE_BYTES);
 	int rc = piece ? 0 : LBS_ENOMEM;
@@ -192,8 +205,8 @@ int io_cache(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 	trace("cache", count, offset, flags);
 	server_enter();
 	while (count > 0 && rc >= 0) {
-		uint32_t part = count < CACHE_PIECE_BYTES ? count
-							  : CACHE_PIECE_BYTES;
+		uint32_t part =
+			count < CACHE_PIECE_BYTES ? count : CACHE_PIECE_BYTES;
 
 		rc = lbs_vdisk_read(vdisk_of(handle), piece, part, offset);
 		offset += part;

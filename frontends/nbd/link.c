@@ -17,13 +17,14 @@
 #include <unistd.h>
 
 struct link {
-	int fd;		  /* constant; the caller's */
-	int wake;	  /* constant; eventfd that ends the thread */
+	int fd;	  /* constant; the caller's */
+	int wake; /* constant; eventfd that ends the thread */
 	void (*stop)(void);
 	pthread_t thread;
 };
 
-static void send_text(int fd, const char *text)
+static void
+send_text(int fd, const char *text)
 {
 	ssize_t n;
 
@@ -32,7 +33,8 @@ static void send_text(int fd, const char *text)
 	while (n < 0 && errno == EINTR);
 }
 
-void link_log(int fd, int level, int code, const char *sentence)
+void
+link_log(int fd, int level, int code, const char *sentence)
 {
 	char text[LINK_MESSAGE_BYTES];
 
@@ -40,7 +42,8 @@ void link_log(int fd, int level, int code, const char *sentence)
 	send_text(fd, text);
 }
 
-void link_failed(int fd, int code)
+void
+link_failed(int fd, int code)
 {
 	char text[32];
 
@@ -48,13 +51,15 @@ void link_failed(int fd, int code)
 	send_text(fd, text);
 }
 
-void link_ready(int fd)
+void
+link_ready(int fd)
 {
 	send_text(fd, "ready");
 }
 
 /* Returns 1 when it is time to stop, 0 when the thread is to end. */
-static int wait_for_stop(struct link *link)
+static int
+wait_for_stop(struct link *link)
 {
 	char text[64];
 	struct pollfd polls[2] = {
@@ -83,7 +88,8 @@ static int wait_for_stop(struct link *link)
 	}
 }
 
-static void *link_thread(void *arg)
+static void *
+link_thread(void *arg)
 {
 	struct link *link = arg;
 
@@ -92,7 +98,8 @@ static void *link_thread(void *arg)
 	return NULL;
 }
 
-int link_start(int fd, void (*stop)(void), struct link **out)
+int
+link_start(int fd, void (*stop)(void), struct link **out)
 {
 	struct link *link = calloc(1, sizeof(*link));
 	sigset_t all, before;
@@ -123,7 +130,8 @@ out:
 	return -rc;
 }
 
-void link_end(struct link *link)
+void
+link_end(struct link *link)
 {
 	uint64_t one = 1;
 

@@ -2,7 +2,8 @@
  * plugin.c - nbdkit-lbs-plugin: parameters, exports and capabilities; the
  * callbacks that nbdkit sees.
  * Must never hold a store across nbdkit's fork: .get_ready only looks,
- * .after_fork opens. Must never log the value of a parameter that may be secret.
+ * .after_fork opens. Must never log the value of a parameter that may be
+ * secret.
  */
 #include "frontends/nbd/plugin.h"
 
@@ -13,18 +14,19 @@
 #include <string.h>
 #include <strings.h>
 
-#define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
+#define THREAD_MODEL  NBDKIT_THREAD_MODEL_PARALLEL
 #define DEFAULT_VDISK "disk"
 
 NBDKIT_DLL_PUBLIC int lbs_debug_io;
 
 static struct server_options options = { .link_fd = -1 };
-static char *vdisk;	/* the only export, or NULL for all of them */
+static char *vdisk; /* the only export, or NULL for all of them */
 
 /* ---- parameters -------------------------------------------------------- */
 
 /* Replaces a string parameter; the last one given counts. */
-static int set_text(const char **field, char *value)
+static int
+set_text(const char **field, char *value)
 {
 	if (!value)
 		return -1;
@@ -35,7 +37,8 @@ static int set_text(const char **field, char *value)
 
 /* Links are resolved, so that the files beside the store are found by whoever
  * names it differently. What does not exist is the library's to explain. */
-static int set_store(const char *value)
+static int
+set_store(const char *value)
 {
 	char *path = realpath(value, NULL);
 
@@ -43,7 +46,8 @@ static int set_store(const char *value)
 			path ? path : nbdkit_absolute_path(value));
 }
 
-static int set_bool(int *field, const char *value)
+static int
+set_bool(int *field, const char *value)
 {
 	int yes = nbdkit_parse_bool(value);
 
@@ -53,7 +57,8 @@ static int set_bool(int *field, const char *value)
 	return 0;
 }
 
-static int set_map_limit(const char *value)
+static int
+set_map_limit(const char *value)
 {
 	int64_t bytes = nbdkit_parse_size(value);
 
@@ -63,11 +68,12 @@ static int set_map_limit(const char *value)
 	return 0;
 }
 
-static int is_key_material(const char *key)
+static int
+is_key_material(const char *key)
 {
 	static const char *const keys[] = {
 		"passphrase", "passphrase-file", "passphrase-command",
-		"key-file", "keyfile", NULL,
+		"key-file",   "keyfile",	 NULL,
 	};
 
 	for (int i = 0; keys[i]; i++)
@@ -76,7 +82,8 @@ static int is_key_material(const char *key)
 	return 0;
 }
 
-static int config(const char *key, const char *value)
+static int
+config(const char *key, const char *value)
 {
 	if (strcmp(key, "store") == 0)
 		return set_store(value);
@@ -102,7 +109,8 @@ static int config(const char *key, const char *value)
 	return -1;
 }
 
-static int config_complete(void)
+static int
+config_complete(void)
 {
 	if (!options.path) {
 		nbdkit_error("which store? name its metadata file: "
@@ -114,7 +122,8 @@ static int config_complete(void)
 	return 0;
 }
 
-static void unload(void)
+static void
+unload(void)
 {
 	free((char *)options.path);
 	free((char *)options.data_dir);
@@ -122,16 +131,17 @@ static void unload(void)
 	free(vdisk);
 }
 
-#define CONFIG_HELP \
-	"store=<FILE>      (required) the store's metadata file; may stand alone\n" \
-	"vdisk=<NAME>      serve only this vdisk (default: all; \"\" is \"disk\")\n" \
+#define CONFIG_HELP                                                                   \
+	"store=<FILE>      (required) the store's metadata file; may stand alone\n"   \
+	"vdisk=<NAME>      serve only this vdisk (default: all; \"\" is \"disk\")\n"  \
 	"data=<DIR>        the data directory, where the card is mounted elsewhere\n" \
-	"read-only=<BOOL>  write nothing, neither to the card nor to the metadata\n" \
-	"map-limit=<SIZE>  memory for the block map (default: 64M)\n" \
-	"owner=<NAME>      the program name that a second opener is told\n" \
+	"read-only=<BOOL>  write nothing, neither to the card nor to the metadata\n"  \
+	"map-limit=<SIZE>  memory for the block map (default: 64M)\n"                 \
+	"owner=<NAME>      the program name that a second opener is told\n"           \
 	"link-fd=<FD>      socket to a supervisor; for lbs-nbd"
 
-static void dump_plugin(void)
+static void
+dump_plugin(void)
 {
 	printf("lbs_version=%s\n", lbs_version());
 	printf("lbs_format_version=1\n");
@@ -143,12 +153,14 @@ static void dump_plugin(void)
 
 /* ---- lifecycle --------------------------------------------------------- */
 
-static int get_ready(void)
+static int
+get_ready(void)
 {
 	return server_probe(&options) < 0 ? -1 : 0;
 }
 
-static int after_fork(void)
+static int
+after_fork(void)
 {
 	return server_start(&options) < 0 ? -1 : 0;
 }
@@ -160,7 +172,8 @@ struct export_list {
 	int failed;
 };
 
-static int add_export(void *ctx, const char *name, uint64_t size_bytes)
+static int
+add_export(void *ctx, const char *name, uint64_t size_bytes)
 {
 	struct export_list *list = ctx;
 
@@ -171,7 +184,8 @@ static int add_export(void *ctx, const char *name, uint64_t size_bytes)
 	return list->failed;
 }
 
-static int list_exports(int readonly, int is_tls, struct nbdkit_exports *exports)
+static int
+list_exports(int readonly, int is_tls, struct nbdkit_exports *exports)
 {
 	struct export_list list = { .exports = exports };
 	int rc;
@@ -185,13 +199,15 @@ static int list_exports(int readonly, int is_tls, struct nbdkit_exports *exports
 	return rc < 0 || list.failed ? -1 : 0;
 }
 
-static const char *default_export(int readonly, int is_tls)
+static const char *
+default_export(int readonly, int is_tls)
 {
 	(void)readonly, (void)is_tls;
 	return vdisk ? vdisk : DEFAULT_VDISK;
 }
 
-static const char *export_description(void *handle)
+static const char *
+export_description(void *handle)
 {
 	struct connection *connection = handle;
 
@@ -199,7 +215,8 @@ static const char *export_description(void *handle)
 				    lbs_vdisk_name(connection->vdisk));
 }
 
-static int find_name(void *ctx, const char *name, uint64_t size_bytes)
+static int
+find_name(void *ctx, const char *name, uint64_t size_bytes)
 {
 	const char **wanted = ctx;
 
@@ -210,7 +227,8 @@ static int find_name(void *ctx, const char *name, uint64_t size_bytes)
 	return 1;
 }
 
-static void *open_connection(int readonly)
+static void *
+open_connection(int readonly)
 {
 	const char *name = nbdkit_export_name(), *wanted;
 	struct connection *connection = NULL;
@@ -237,7 +255,8 @@ static void *open_connection(int readonly)
 	return connection;
 }
 
-static void close_connection(void *handle)
+static void
+close_connection(void *handle)
 {
 	server_enter();
 	server_disconnect(handle);
@@ -246,31 +265,36 @@ static void close_connection(void *handle)
 
 /* ---- capabilities: the same for every connection ----------------------- */
 
-static int yes(void *handle)
+static int
+yes(void *handle)
 {
 	(void)handle;
 	return 1;
 }
 
-static int no(void *handle)
+static int
+no(void *handle)
 {
 	(void)handle;
 	return 0;
 }
 
-static int can_write(void *handle)
+static int
+can_write(void *handle)
 {
 	(void)handle;
 	return !options.read_only;
 }
 
-static int can_fua(void *handle)
+static int
+can_fua(void *handle)
 {
 	(void)handle;
 	return NBDKIT_FUA_NATIVE;
 }
 
-static int can_cache(void *handle)
+static int
+can_cache(void *handle)
 {
 	(void)handle;
 	return NBDKIT_CACHE_NATIVE;

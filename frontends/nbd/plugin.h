@@ -22,17 +22,17 @@ struct connection {
 /*
  * server.c: the open store and who may still touch it. Every callback that
  * uses the store stands between server_enter and server_leave. server_finish
- * waits for those inside, lets nobody in again, and closes the store; a callback
- * that comes later waits for ever, which is what a client that reconnects
- * elsewhere wants: no answer, rather than an error.
+ * waits for those inside, lets nobody in again, and closes the store; a
+ * callback that comes later waits for ever, which is what a client that
+ * reconnects elsewhere wants: no answer, rather than an error.
  */
 struct server_options {
-	const char *path;	/* of the metadata file, absolute */
-	const char *data_dir;	/* or NULL */
-	const char *owner;	/* program name that a second opener is told */
+	const char *path;     /* of the metadata file, absolute */
+	const char *data_dir; /* or NULL */
+	const char *owner;    /* program name that a second opener is told */
 	int read_only;
 	uint64_t map_limit_bytes;
-	int link_fd;		/* to the supervisor (link.h), or -1 */
+	int link_fd; /* to the supervisor (link.h), or -1 */
 };
 
 /* Looks whether the store can be opened; before the fork. 0 or LBS_E... */

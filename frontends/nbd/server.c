@@ -16,8 +16,8 @@
 #include "frontends/nbd/ctl.h"
 #include "frontends/nbd/link.h"
 
-static struct server_options opt;	/* constant after server_probe */
-static int explained;			/* an error sentence has gone out */
+static struct server_options opt; /* constant after server_probe */
+static int explained;		  /* an error sentence has gone out */
 
 /* Lock order: finish_lock, gate, connections_lock. */
 static pthread_mutex_t finish_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -25,16 +25,17 @@ static pthread_mutex_t finish_lock = PTHREAD_MUTEX_INITIALIZER;
  * ahead of readers that come later, and keeps it. */
 static pthread_rwlock_t gate =
 	PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
-static lbs_store *store;		/* guarded by gate */
+static lbs_store *store; /* guarded by gate */
 static pthread_mutex_t connections_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct connection *connections;	/* guarded by connections_lock */
-static struct ctl *ctl;			/* guarded by finish_lock */
-static int finished;			/* guarded by finish_lock */
-static struct link *to_supervisor;	/* constant after server_start */
+static struct connection *connections; /* guarded by connections_lock */
+static struct ctl *ctl;		       /* guarded by finish_lock */
+static int finished;		       /* guarded by finish_lock */
+static struct link *to_supervisor;     /* constant after server_start */
 
 /* A lbs_log_fn. The supervisor words messages itself; without one they go
  * where nbdkit's own go. */
-static void log_sentence(void *ctx, int level, int code, const char *sentence)
+static void
+log_sentence(void *ctx, int level, int code, const char *sentence)
 {
 	size_t len = strlen(opt.path);
 	int named = strncmp(sentence, opt.path, len) == 0;
@@ -54,7 +55,8 @@ static void log_sentence(void *ctx, int level, int code, const char *sentence)
 		nbdkit_debug("%s%s%s", name, colon, sentence);
 }
 
-static struct lbs_open_options open_options(void)
+static struct lbs_open_options
+open_options(void)
 {
 	return (struct lbs_open_options){
 		.struct_size = sizeof(struct lbs_open_options),
@@ -67,7 +69,8 @@ static struct lbs_open_options open_options(void)
 }
 
 /* The store was refused: says why, once, wherever the user looks. */
-static int refused(int rc)
+static int
+refused(int rc)
 {
 	if (opt.link_fd >= 0)
 		link_failed(opt.link_fd, rc);
@@ -77,7 +80,8 @@ static int refused(int rc)
 	return rc;
 }
 
-int server_probe(const struct server_options *options)
+int
+server_probe(const struct server_options *options)
 {
 	struct lbs_open_options oo;
 	struct rlimit none = { 0, 0 };
@@ -93,7 +97,8 @@ int server_probe(const struct server_options *options)
 }
 
 /* The supervisor asks for the end: nbdkit is not asked, see link.h. */
-static void stop(void)
+static void
+stop(void)
 {
 	/* Taken by server_finish: then nbdkit is ending by itself. */
 	if (pthread_mutex_trylock(&finish_lock) != 0)
@@ -105,7 +110,8 @@ static void stop(void)
 	_exit(lbs_store_close(store) < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
-int server_start(const struct server_options *options)
+int
+server_start(const struct server_options *options)
 {
 	struct lbs_open_options oo;
 	int rc;
@@ -130,22 +136,26 @@ int server_start(const struct server_options *options)
 	return 0;
 }
 
-void server_enter(void)
+void
+server_enter(void)
 {
 	pthread_rwlock_rdlock(&gate);
 }
 
-void server_leave(void)
+void
+server_leave(void)
 {
 	pthread_rwlock_unlock(&gate);
 }
 
-lbs_store *server_store(void)
+lbs_store *
+server_store(void)
 {
 	return store;
 }
 
-int server_connect(const char *name, struct connection **out)
+int
+server_connect(const char *name, struct connection **out)
 {
 	struct connection *connection = calloc(1, sizeof(*connection));
 	int rc = LBS_ENOMEM;
@@ -167,7 +177,8 @@ out:
 	return rc;
 }
 
-void server_disconnect(struct connection *connection)
+void
+server_disconnect(struct connection *connection)
 {
 	struct connection **at;
 
@@ -180,7 +191,8 @@ void server_disconnect(struct connection *connection)
 	free(connection);
 }
 
-void server_finish(void)
+void
+server_finish(void)
 {
 	pthread_mutex_lock(&finish_lock);
 	if (finished)

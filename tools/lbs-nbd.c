@@ -1,0 +1,398 @@
+/*
+ * lbs-nbd.c - serves a store over NBD: the command line. The listening socket
+ * is nbd_listen.c, the main loop nbd_serve.c.
+ * Must never open the store itself: nbdkit's plugin does, after the forks.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lbs.h"
+#include "tools/common/keyopt.h"
+#include "tools/common/options.h"
+#include "tools/nbd_serve.h"
+
+/* A server that was just killed needs a moment until its locks are gone. */
+#define BUSY_PATIENCE_MS 1000
+#define BUSY_STEP_MS	 100
+
+enum {
+	OPT_FOREGROUND,
+	OPT_SOCKET,
+	OPT_PORT,
+	OPT_BIND,
+	OPT_MODE,
+	OPT_GROUP,
+	OPT_VDISK,
+	OPT_READ_ONLY,
+	OPT_DATA,
+	OPT_PIDFILE,
+	OPT_RUN,
+	OPT_THREADS,
+	OPT_TLS,
+	OPT_TLS_CERTIFICATES,
+	OPT_TLS_PSK,
+	OPT_TLS_VERIFY,
+	OPT_VERBOSE,
+	OPT_KEYS
+};
+
+static const struct option_spec option_table[] = {
+	{ "foreground", 'f', NULL, "stay; messages go to standard error" },
+	{ "socket", 'U', "PATH", "listen on this Unix socket (STORE.sock)" },
+	{ "port", 'p', "N", "listen on a TCP port instead" },
+	{ "bind", 'b', "ADDR", "of this address (127.0.0.1)" },
+	{ "socket-mode", 0, "MODE", "of the Unix socket, octal (0600)" },
+	{ "socket-group", 0, "GROUP", "may connect, too (mode 0660)" },
+	{ "vdisk", 0, "NAME", "serve only this vdisk" },
+	{ "read-only", 'r', NULL, "write nothing, anywhere" },
+	{ "data", 'd', "DIR", "where the card is, if not where it was" },
+	{ "pidfile", 'P', "FILE", "write the process id here" },
+	{ "run", 0, "COMMAND", "serve while it runs, with $uri and $socket" },
+	{ "threads", 't', "N", "requests of one client at a time (16)" },
+	{ "tls", 0, "off|on|require", "as nbdkit takes it, like the next" },
+	{ "tls-certificates", 0, "DIR", "X.509 certificates" },
+	{ "tls-psk", 0, "FILE", "pre-shared keys" },
+	{ "tls-verify-peer", 0, NULL, "clients need certificates" },
+	{ "verbose", 'v', NULL, "nbdkit's debugging messages" },
+	KEYOPT_SPECS,
+	{ NULL, 0, NULL, NULL },
+};
+
+static const struct command_spec command = {
+	.usage = "[-f] [--socket PATH | --port N] [OPTIONS] STORE",
+	.about =
+		"Serves a store over NBD. Returns when clients can connect; with -f or --run,\n"
+		"when it ends. On SIGTERM it finishes what is under way, writes a checkpoint\n"
+		"and ends. Should nbdkit be killed, it is started again on the same socket, and\n"
+		"clients that reconnect lose nothing that was acknowledged.",
+	.options = option_table,
+	.epilogue =
+		"The empty export name is the vdisk 'disk', or the one of --vdisk. Messages go to\n"
+		"standard error until the server is up, then, without -f or --run, to syslog.\n"
+		"'lbs stat STORE' asks a running server.",
+};
+
+struct settings {
+	struct report report;
+	struct nbd_config config;
+	int foreground;
+	const char *socket;
+	const char *bind;
+	int port;    /* or -1 */
+	int mode;    /* or -1 */
+	gid_t group; /* or (gid_t)-1 */
+};
+
+/* ---- options ----------------------------------------------------------------
+ */
+
+/* For later, when the working directory is another. Never freed: the path is
+ * needed until the end. */
+static const char *
+absolute(const char *path)
+{
+	char *cwd, *result;
+
+	if (path[0] == '/')
+		return path;
+	cwd = getcwd(NULL, 0);
+	if (!cwd || asprintf(&result, "%s/%s", cwd, path) < 0) {
+		fprintf(stderr, "lbs-nbd: %s: %s\n", path, strerror(errno));
+		exit(EXIT_FAILED);
+	}
+	free(cwd);
+	return result;
+}
+
+static int
+set_extra(struct settings *set, const char *name, const char *value)
+{
+	char *text;
+
+	if (set->config.extra_count == NBD_EXTRA_MAX)
+		return report_usage(&set->report, "too many --tls options");
+	if (asprintf(&text, value ? "--%s=%s" : "--%s", name, value) < 0)
+		return report_error(&set->report, "no-memory", "out of memory");
+	set->config.extra[set->config.extra_count++] = text;
+	return OPTIONS_GO;
+}
+
+static int
+set_number(struct settings *set, int option, const char *text, int base,
+	   long most, int *number)
+{
+	char *end;
+	long value;
+
+	errno = 0;
+	value = strtol(text, &end, base);
+	if (errno || end == text || *end || value < 0 || value > most)
+		return report_usage(&set->report,
+				    base == 8 ? "--%s %s: give an octal number "
+						"up to 0%lo"
+					      : "--%s %s: give a number up to "
+						"%ld",
+				    option_table[option].name, text, most);
+	*number = (int)value;
+	return OPTIONS_GO;
+}
+
+static int
+set_group(struct settings *set, const char *text)
+{
+	struct group *group = getgrnam(text);
+	int number;
+
+	if (group) {
+		set->group = group->gr_gid;
+		return OPTIONS_GO;
+	}
+	if (text[0] < '0' || text[0] > '9')
+		return report_usage(&set->report,
+				    "--socket-group %s: no such "
+				    "group",
+				    text);
+	if (set_number(set, OPT_GROUP, text, 10, INT_MAX, &number) !=
+	    OPTIONS_GO)
+		return EXIT_USAGE;
+	set->group = (gid_t)number;
+	return OPTIONS_GO;
+}
+
+static int
+set_tls(struct settings *set, const char *value)
+{
+	if (strcmp(value, "off") != 0 && strcmp(value, "on") != 0 &&
+	    strcmp(value, "require") != 0)
+		return report_usage(&set->report,
+				    "--tls %s: give off, on or "
+				    "require",
+				    value);
+	set->config.tls = strcmp(value, "require") == 0;
+	return set_extra(set, "tls", value);
+}
+
+static int
+set_option(void *ctx, int option, const char *value)
+{
+	struct settings *set = ctx;
+	const char *name = option_table[option].name;
+	int number;
+
+	switch (option) {
+	case OPT_FOREGROUND:
+		set->foreground = 1;
+		return OPTIONS_GO;
+	case OPT_SOCKET:
+		set->socket = absolute(value);
+		return OPTIONS_GO;
+	case OPT_PORT:
+		return set_number(set, option, value, 10, 65535, &set->port);
+	case OPT_BIND:
+		set->bind = value;
+		return OPTIONS_GO;
+	case OPT_MODE:
+		return set_number(set, option, value, 8, 0777, &set->mode);
+	case OPT_GROUP:
+		return set_group(set, value);
+	case OPT_VDISK:
+		set->config.vdisk = value;
+		return OPTIONS_GO;
+	case OPT_READ_ONLY:
+		set->config.read_only = 1;
+		return OPTIONS_GO;
+	case OPT_DATA:
+		set->config.data_dir = absolute(value);
+		return OPTIONS_GO;
+	case OPT_PIDFILE:
+		set->config.pidfile = absolute(value);
+		return OPTIONS_GO;
+	case OPT_RUN:
+		set->config.run = value;
+		set->foreground = 1;
+		return OPTIONS_GO;
+	case OPT_THREADS:
+		set->config.threads = value;
+		return set_number(set, option, value, 10, 1024, &number);
+	case OPT_TLS:
+		return set_tls(set, value);
+	case OPT_TLS_CERTIFICATES:
+	case OPT_TLS_PSK:
+		return set_extra(set, name, absolute(value));
+	case OPT_TLS_VERIFY:
+		return set_extra(set, name, NULL);
+	case OPT_VERBOSE:
+		set->config.verbose = 1;
+		return OPTIONS_GO;
+	default:
+		return keyopt_refuse(&set->report, name);
+	}
+}
+
+static int
+check_together(struct settings *set)
+{
+	struct report *report = &set->report;
+
+	if (set->port >= 0 && set->socket)
+		return report_usage(report, "--socket or --port, not both");
+	if (set->port < 0 && set->bind)
+		return report_usage(report, "--bind needs --port");
+	if (set->port >= 0 && (set->mode >= 0 || set->group != (gid_t)-1))
+		return report_usage(report, "--socket-mode and --socket-group "
+					    "are not for --port");
+	return OPTIONS_GO;
+}
+
+/* ---- the store and the socket -----------------------------------------------
+ */
+
+/* Finds what would stop the server before anything is made or started. */
+static int
+probe(struct settings *set)
+{
+	struct lbs_open_options options = {
+		.struct_size = sizeof(options),
+		.flags = set->config.read_only ? LBS_RDONLY : 0,
+		.data_dir = set->config.data_dir,
+		.owner = "lbs-nbd",
+		.log = report_log,
+		.log_ctx = &set->report,
+	};
+	char *path = realpath(set->report.store, NULL);
+	int rc;
+
+	/* The name that the files beside it have. */
+	set->config.store = path ? path : absolute(set->report.store);
+	for (int waited = 0;; waited += BUSY_STEP_MS) {
+		set->report.sentence[0] = '\0';
+		rc = lbs_store_probe(set->config.store, &options);
+		if (rc != LBS_EBUSY || waited >= BUSY_PATIENCE_MS)
+			break;
+		poll(NULL, 0, BUSY_STEP_MS);
+	}
+	return rc < 0 ? report_failure(&set->report, rc) : EXIT_DONE;
+}
+
+static int
+is_loopback(const char *address)
+{
+	return strncmp(address, "127.", 4) == 0 ||
+	       strcmp(address, "::1") == 0 || strcmp(address, "localhost") == 0;
+}
+
+static int
+open_listener(struct settings *set, struct listener *listener)
+{
+	int grouped = set->group != (gid_t)-1, rc;
+	const char *address = set->bind ? set->bind : "127.0.0.1";
+	mode_t mode = set->mode >= 0 ? (mode_t)set->mode
+		      : grouped	     ? 0660
+				     : 0600;
+	char *path = NULL;
+
+	if (set->port >= 0) {
+		if (!is_loopback(address) && !set->config.tls)
+			fprintf(stderr,
+				"lbs-nbd: %s: warning: whoever reaches "
+				"%s can read and write this disk: think of "
+				"--tls require\n",
+				set->report.store, address);
+		rc = listener_open_tcp(&set->report, address,
+				       (uint16_t)set->port, listener);
+		if (rc == EXIT_DONE && set->port == 0)
+			printf("%s:%u\n", listener->address,
+			       (unsigned)listener->port);
+		return rc;
+	}
+	if (!set->socket) {
+		if (asprintf(&path, "%s.sock", set->config.store) < 0)
+			return report_error(&set->report, "no-memory",
+					    "out of memory");
+		set->socket = path;
+	}
+	rc = listener_open_unix(&set->report, set->socket, mode, set->group,
+				listener);
+	free(path);
+	return rc;
+}
+
+/* ---- the background ---------------------------------------------------------
+ */
+
+/* Forks. In the parent: waits until the child serves or has failed, and returns
+ * the exit code. In the child: returns -1. */
+static int
+into_background(struct settings *set)
+{
+	int ready[2], status;
+	char code = EXIT_FAILED;
+	pid_t pid;
+
+	fflush(stdout);
+	if (pipe2(ready, O_CLOEXEC) < 0 || (pid = fork()) < 0)
+		return report_error(&set->report, "failed",
+				    "no process can be "
+				    "started: %s",
+				    strerror(errno));
+	if (pid == 0) {
+		close(ready[0]);
+		setsid();
+		if (chdir("/") < 0)
+			_exit(EXIT_FAILED);
+		set->config.background = 1;
+		set->config.ready_fd = ready[1];
+		return -1;
+	}
+	close(ready[1]);
+	if (read(ready[0], &code, 1) == 1)
+		return code;
+	if (waitpid(pid, &status, 0) == pid && WIFEXITED(status))
+		return WEXITSTATUS(status);
+	return EXIT_FAILED;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct settings set = {
+		.report = { .program = "lbs-nbd" },
+		.config = { .ready_fd = -1 },
+		.port = -1,
+		.mode = -1,
+		.group = (gid_t)-1,
+	};
+	struct listener listener;
+	int first, rc;
+
+	rc = options_parse(&set.report, &command, argc, argv, set_option, &set,
+			   &first);
+	if (rc == OPTIONS_GO)
+		rc = check_together(&set);
+	if (rc == OPTIONS_GO)
+		rc = options_store(&set.report, argc, argv, first);
+	if (rc != OPTIONS_GO)
+		return rc;
+	rc = probe(&set);
+	if (rc == EXIT_DONE)
+		rc = open_listener(&set, &listener);
+	if (rc != EXIT_DONE)
+		return rc;
+	if (!set.foreground) {
+		rc = into_background(&set);
+		if (rc >= 0) {
+			/* In the parent: the socket is the child's. */
+			listener_close(&listener, 0);
+			return rc;
+		}
+	}
+	return nbd_serve(&set.report, &set.config, &listener);
+}
