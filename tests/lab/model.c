@@ -26,7 +26,7 @@ struct model {
 	struct simimage now;		/* after all requests issued */
 	struct request *requests;	/* since base, in order */
 	size_t request_count, request_room;
-	size_t acked;			/* of these */
+	size_t acked;			/* of these: must be there */
 };
 
 struct model *model_new(uint64_t size_bytes)
@@ -172,9 +172,34 @@ void model_flushed(struct model *m)
 	advance(m, m->acked);
 }
 
+void model_lost_power(struct model *m)
+{
+	m->acked = 0;
+}
+
 void model_read(const struct model *m, void *buf, size_t len, uint64_t offset)
 {
 	simimage_read(&m->now, buf, len, offset);
+}
+
+int model_plausible(const struct model *m, const void *buf, size_t len,
+		    uint64_t offset)
+{
+	uint64_t word, last = 1, op;
+	size_t i;
+
+	for (i = 0; i + 8 <= len; i += 8) {
+		memcpy(&word, (const uint8_t *)buf + i, 8);
+		if (word == 0 || word == sim_mix(last, (offset + i) / 8))
+			continue;
+		for (op = 1; op < m->next_op; op++)
+			if (word == sim_mix(op, (offset + i) / 8))
+				break;
+		if (op == m->next_op)
+			return 0;
+		last = op;
+	}
+	return 1;
 }
 
 uint64_t model_issued(const struct model *m)
@@ -197,7 +222,6 @@ struct touch {
 
 struct check {
 	const struct model *m;
-	size_t lo;		/* k counts requests since base */
 	int64_t *diff;		/* blocks that forbid k, as differences */
 	struct touch **first, *touches;
 };
@@ -315,17 +339,17 @@ static void explain(const struct check *c, const uint8_t *disk, size_t best,
 				   : 0;
 	snprintf(why, why_len,
 		 "no state of requests %llu to %llu fits (since the flush: %zu, "
-		 "acknowledged %zu); after %zu of them %lld blocks differ, "
+		 "held to %zu); after %zu of them %lld blocks differ, "
 		 "first block %llu, which begins like request %lld",
-		 (unsigned long long)(first_op - 1 + c->lo),
+		 (unsigned long long)(first_op - 1 + m->acked),
 		 (unsigned long long)(m->next_op - 1), m->request_count,
 		 m->acked, best, (long long)bad,
 		 (unsigned long long)(at / MODEL_BLOCK), (long long)looks);
 	simimage_free(&img);
 }
 
-int model_check(struct model *m, enum model_loss loss, model_read_fn *read,
-		void *ctx, char *why, size_t why_len)
+int model_check(struct model *m, model_read_fn *read, void *ctx, char *why,
+		size_t why_len)
 {
 	uint8_t *disk = sim_alloc((size_t)m->size_bytes);
 	struct check c = { .m = m };
@@ -334,7 +358,6 @@ int model_check(struct model *m, enum model_loss loss, model_read_fn *read,
 	uint64_t at;
 	int rc = -1;
 
-	c.lo = loss == MODEL_PROCESS ? m->acked : 0;
 	c.diff = sim_alloc((m->request_count + 2) * sizeof(*c.diff));
 	if (read_all(m, read, ctx, disk, why, why_len) < 0)
 		goto out;
@@ -347,7 +370,7 @@ int model_check(struct model *m, enum model_loss loss, model_read_fn *read,
 	}
 	for (k = 0; k <= m->request_count; k++) {
 		bad += c.diff[k];
-		if (k < c.lo || bad >= least)
+		if (k < m->acked || bad >= least)
 			continue;
 		least = bad;
 		best = k;

@@ -7,8 +7,8 @@
  * its number and the byte's place, so that every byte of a disk tells which
  * request it came from. After a cut the disk must equal the state after the
  * first k requests, each of which counts whole (at most 1 MiB: promise 4):
- *   power cut:      last flush <= k <= issued       (promises 1 and 3)
- *   process death:  acknowledged <= k <= issued     (promise 2)
+ *   after a power cut:      last flush <= k <= issued     (promises 1 and 3)
+ *   after a process death:  acknowledged <= k <= issued   (promise 2)
  * One thread issues; a request is issued when the previous one has returned.
  */
 #ifndef LBS_TESTS_MODEL_H
@@ -18,7 +18,6 @@
 #include <stdint.h>
 
 enum model_kind { MODEL_WRITE, MODEL_ZERO, MODEL_DISCARD };
-enum model_loss { MODEL_POWER, MODEL_PROCESS };
 
 #define MODEL_BLOCK 4096
 
@@ -39,8 +38,16 @@ void model_acked(struct model *m);
 void model_refused(struct model *m);
 /* A flush, or the last request as FUA, returned 0. */
 void model_flushed(struct model *m);
+/* Power was cut: what was not flushed may be gone from now on, until a check
+ * has found where the disk stands. Not told: the process may have died. */
+void model_lost_power(struct model *m);
 /* Reads what the disk holds now if every request issued took place. */
 void model_read(const struct model *m, void *buf, size_t len, uint64_t offset);
+
+/* 1 if every aligned word is zero or one that some request wrote there: nothing
+ * that the guest did not write. For requests aligned to words only. */
+int model_plausible(const struct model *m, const void *buf, size_t len,
+		    uint64_t offset);
 
 uint64_t model_issued(const struct model *m);
 uint64_t model_flushed_op(const struct model *m);
@@ -49,7 +56,7 @@ uint64_t model_flushed_op(const struct model *m);
 typedef int model_read_fn(void *ctx, void *buf, size_t len, uint64_t offset);
 /* 0: the disk is as promised; the model takes its state as the new beginning,
  * all of it durable. Else -1 and a sentence in why. */
-int model_check(struct model *m, enum model_loss loss, model_read_fn *read,
-		void *ctx, char *why, size_t why_len);
+int model_check(struct model *m, model_read_fn *read, void *ctx, char *why,
+		size_t why_len);
 
 #endif

@@ -193,15 +193,8 @@ out:
 /* Whether a side may grow by so many bytes. */
 static int room_for(const struct simdisk *d, enum sim_side side, uint64_t more)
 {
-	uint64_t used = 0;
-	uint32_t i;
-
-	if (d->capacity[side] == 0 || more == 0)
-		return 1;
-	for (i = 0; i < d->file_count; i++)
-		if (d->files[i].side == side && d->files[i].linked)
-			used += d->files[i].now.len_bytes;
-	return used + more <= d->capacity[side];
+	return d->capacity[side] == 0 || more == 0 ||
+	       simfile_used(d, side) + more <= d->capacity[side];
 }
 
 static void write_now(struct simdisk *d, struct simfile *f, const void *buf,
@@ -300,7 +293,7 @@ static void sync_file(struct simdisk *d, uint32_t file, int dropping)
 			gone[i] = 1;
 		} else if (dropping) {
 			continue;
-		} else if (p->kind == CHANGE_DATA || side == SIM_FLASH) {
+		} else if (p->kind != CHANGE_LINK || side == SIM_FLASH) {
 			if (p->kind == CHANGE_LINK)
 				sync_names(d, gone, i);
 			simpending_apply(d, p);

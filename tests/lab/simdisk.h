@@ -14,9 +14,9 @@
  *   - Bytes of a sector that no pending write touched never change (flash:
  *     SQLITE_IOCAP_POWERSAFE_OVERWRITE; the card: the kernel writes whole
  *     pages and the old bytes are in them).
- *   - Card (medium.h): a new file and any growth are durable after a sync of
- *     the file and then a directory sync. Growth whose data is lost shows
- *     garbage, as FAT does with stale clusters.
+ *   - Card (medium.h): a new file is durable after a sync of the file and then a
+ *     directory sync; the bytes and the size of a file after its sync. Growth
+ *     whose data is lost shows garbage, as FAT does with stale clusters.
  *   - Internal flash (SQLite's unix VFS on ext4): a file's sync makes its
  *     bytes, its size and its name durable, the name together with all earlier
  *     creations and unlinks, since one journal holds them; a directory sync
@@ -93,8 +93,11 @@ uint64_t simdisk_ticks(struct simdisk *d);
 /* Power fails at that tick; 0 = never. */
 void simdisk_arm(struct simdisk *d, uint64_t cut_at_tick);
 int simdisk_is_off(struct simdisk *d);
+/* Power fails now. */
+void simdisk_power_off(struct simdisk *d);
 /* The machine (for SIM_KEEP_ALL: the process) is gone and comes back: handles
- * are stale, locks released, faults and arming cleared; ticks go on. */
+ * are stale, locks released, faults cleared; ticks go on. A cut that is still
+ * to come stays armed over the death of a process only. */
 void simdisk_power_cycle(struct simdisk *d, enum sim_variant v, uint64_t seed);
 
 /* ---- faults --------------------------------------------------------------- */
@@ -144,6 +147,8 @@ struct sim_count {
 /* Of the file by name since the disk was made; NULL = of the whole side. */
 void simdisk_count(struct simdisk *d, enum sim_side side, const char *name,
 		   struct sim_count *count);
+/* Bytes that the files of a side take. */
+uint64_t simdisk_used(struct simdisk *d, enum sim_side side);
 /* Pending changes of a side: 0 = everything is durable. */
 size_t simdisk_pending(struct simdisk *d, enum sim_side side);
 

@@ -65,6 +65,8 @@ struct simfile *simfile_find(struct simdisk *d, enum sim_side side,
 			     const char *name);
 /* The file behind a handle, or NULL when the handle outlived its boot. */
 struct simfile *simfile_get(struct simdisk *d, struct sim_fd fd);
+/* What the files of a side take. */
+uint64_t simfile_used(const struct simdisk *d, enum sim_side side);
 /* Applies a pending change to the durable state of its file. */
 void simpending_apply(struct simdisk *d, const struct simpending *p);
 /* Forgets the changes whose mark is not zero. */

@@ -201,7 +201,8 @@ void simdisk_power_cycle(struct simdisk *d, enum sim_variant v, uint64_t seed)
 	}
 	d->boot++;
 	d->off = 0;
-	d->cut_at = 0;
+	if (v != SIM_KEEP_ALL || d->cut_at <= d->ticks)
+		d->cut_at = 0;
 	d->fault_count = 0;
 	pthread_mutex_unlock(&d->lock);
 }

@@ -152,6 +152,13 @@ void simdisk_arm(struct simdisk *d, uint64_t cut_at_tick)
 	pthread_mutex_unlock(&d->lock);
 }
 
+void simdisk_power_off(struct simdisk *d)
+{
+	pthread_mutex_lock(&d->lock);
+	d->off = 1;
+	pthread_mutex_unlock(&d->lock);
+}
+
 int simdisk_is_off(struct simdisk *d)
 {
 	int off;
@@ -180,6 +187,27 @@ void simdisk_count(struct simdisk *d, enum sim_side side, const char *name,
 		count->syncs += d->files[i].count.syncs;
 	}
 	pthread_mutex_unlock(&d->lock);
+}
+
+uint64_t simfile_used(const struct simdisk *d, enum sim_side side)
+{
+	uint64_t used = 0;
+	uint32_t i;
+
+	for (i = 0; i < d->file_count; i++)
+		if (d->files[i].side == side && d->files[i].linked)
+			used += d->files[i].now.len_bytes;
+	return used;
+}
+
+uint64_t simdisk_used(struct simdisk *d, enum sim_side side)
+{
+	uint64_t used;
+
+	pthread_mutex_lock(&d->lock);
+	used = simfile_used(d, side);
+	pthread_mutex_unlock(&d->lock);
+	return used;
 }
 
 size_t simdisk_pending(struct simdisk *d, enum sim_side side)

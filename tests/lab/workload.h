@@ -1,0 +1,35 @@
+/*
+ * workload.h - what a guest does to a small store, the same for the same seed:
+ * writes of all sizes and alignments, discards, zeroes, flushes, checkpoints,
+ * clean reopenings and deaths of the process.
+ * Must never depend on the clock or on chance other than the seed: a cut at a
+ * tick must be the same cut again.
+ */
+#ifndef LBS_TESTS_WORKLOAD_H
+#define LBS_TESTS_WORKLOAD_H
+
+#include "tests/lab/world.h"
+
+/* A vdisk of 1.25 MiB and a bit over 64 KiB segments, so few that the log comes
+ * round; checkpoints and syncs every few hundred KiB. */
+extern const struct world_shape workload_shape;
+
+/* What a run came through; counted from what the store and the card show. */
+struct workload_seen {
+	uint64_t requests, flushes, sessions, deaths, ticks;
+	uint64_t checkpoints, log_segments;
+	uint64_t reuses;	/* a segment's header was seen with a new salt */
+};
+
+enum { WORKLOAD_DONE, WORKLOAD_CUT, WORKLOAD_FAILED };
+
+/* Opens the store of w, works, closes it. seen may be NULL. WORKLOAD_FAILED
+ * comes with a sentence in why. */
+int workload_run(struct world *w, uint64_t seed, struct workload_seen *seen,
+		 char *why, size_t why_len);
+
+/* Opens after a cut, checks the model, goes on a little, closes, opens and
+ * checks once more. The same results. */
+int workload_recover(struct world *w, char *why, size_t why_len);
+
+#endif

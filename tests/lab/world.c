@@ -1,0 +1,230 @@
+/*
+ * world.c - see world.h.
+ */
+#include "tests/lab/world.h"
+#include "tests/lab/medium_sim.h"
+#include "tests/lab/simimage.h"
+#include "tests/lab/vfs_sim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void note(void *ctx, int level, int code, const char *sentence)
+{
+	struct world *w = ctx;
+
+	if (level != LBS_LOG_ERROR)
+		return;
+	w->log_code = code;
+	snprintf(w->log_text, sizeof(w->log_text), "%s", sentence);
+}
+
+/* The side of the store that a process brings: handles, VFS, environment. */
+static void start_process(struct world *w)
+{
+	w->vfs = vfs_sim_new(w->disk);
+	w->card = medium_sim_new(w->disk);
+	memset(&w->env, 0, sizeof(w->env));
+	w->env.card = w->card;
+	w->env.vfs = vfs_sim_name(w->vfs);
+	w->env.meta_path = WORLD_META;
+	w->env.run = &w->run;
+	memset(w->env.boot_id, w->boot, sizeof(w->env.boot_id));
+	w->env.checkpoint_log_bytes = w->shape.checkpoint_log_bytes;
+	w->env.sync_bytes = w->shape.sync_bytes;
+	w->env.fill_ahead_bytes = w->shape.fill_ahead_bytes;
+}
+
+static void end_process(struct world *w)
+{
+	lbs_vdisk_close(w->vdisk);
+	w->vdisk = NULL;
+	if (w->store != NULL)
+		store_abandon(w->store);
+	w->store = NULL;
+	w->card->ops->close(w->card);
+	vfs_sim_free(w->vfs);
+}
+
+struct world *world_new(const struct world_shape *shape)
+{
+	struct world *w = sim_alloc(sizeof(*w));
+
+	w->shape = *shape;
+	w->disk = simdisk_new();
+	w->model = model_new(shape->vdisk_bytes);
+	w->boot = 1;
+	start_process(w);
+	return w;
+}
+
+int world_create(struct world *w)
+{
+	struct lbs_create_options o;
+
+	memset(&o, 0, sizeof(o));
+	o.struct_size = sizeof(o);
+	o.size_bytes = w->shape.vdisk_bytes;
+	o.capacity_bytes = w->shape.capacity_bytes;
+	o.segment_size_bytes = w->shape.segment_bytes;
+	o.chunk_size_bytes = w->shape.chunk_bytes;
+	o.log = note;
+	o.log_ctx = w;
+	return store_create_env(&w->env, "/card", &o);
+}
+
+struct world *world_clone(const struct world *src)
+{
+	struct world *w = sim_alloc(sizeof(*w));
+
+	w->shape = src->shape;
+	w->disk = simdisk_clone(src->disk);
+	w->model = model_clone(src->model);
+	w->run = src->run;
+	w->boot = src->boot;
+	start_process(w);
+	return w;
+}
+
+void world_free(struct world *w)
+{
+	if (w == NULL)
+		return;
+	end_process(w);
+	simdisk_free(w->disk);
+	model_free(w->model);
+	free(w);
+}
+
+int world_open(struct world *w, unsigned flags)
+{
+	struct lbs_open_options o;
+	int rc;
+
+	memset(&o, 0, sizeof(o));
+	o.struct_size = sizeof(o);
+	o.flags = flags;
+	o.log = note;
+	o.log_ctx = w;
+	w->log_code = 0;
+	w->log_text[0] = '\0';
+	rc = store_open_env(&w->env, &o, &w->store);
+	if (rc != 0) {
+		w->store = NULL;
+		return rc;
+	}
+	return lbs_vdisk_open(w->store, NULL, &w->vdisk);
+}
+
+int world_close(struct world *w)
+{
+	int rc;
+
+	lbs_vdisk_close(w->vdisk);
+	w->vdisk = NULL;
+	rc = lbs_store_close(w->store);
+	w->store = NULL;
+	/* A clean close is a flush. */
+	if (rc == 0)
+		model_flushed(w->model);
+	w->card->ops->close(w->card);
+	vfs_sim_free(w->vfs);
+	start_process(w);
+	return rc;
+}
+
+void world_cut(struct world *w, enum sim_variant v, uint64_t seed)
+{
+	/* Nothing of what ending the process does may reach the disk. */
+	simdisk_power_off(w->disk);
+	end_process(w);
+	simdisk_power_cycle(w->disk, v, seed);
+	if (v != SIM_KEEP_ALL) {
+		w->boot++;
+		model_lost_power(w->model);
+		if (seed % 2 == 1)
+			memset(&w->run, 0, sizeof(w->run));
+	}
+	start_process(w);
+}
+
+static int answered(struct world *w, int rc, unsigned flags)
+{
+	if (rc == LBS_ENOSPC)
+		model_refused(w->model);
+	if (rc != 0)
+		return rc;
+	model_acked(w->model);
+	if (flags & LBS_FUA)
+		model_flushed(w->model);
+	return 0;
+}
+
+int world_write(struct world *w, uint64_t offset, size_t len, unsigned flags)
+{
+	uint64_t op = model_issue(w->model, MODEL_WRITE, offset, len);
+	uint8_t *buf = sim_alloc(len);
+	int rc;
+
+	model_fill(op, offset, buf, len);
+	rc = answered(w, lbs_vdisk_write(w->vdisk, buf, len, offset, flags),
+		      flags);
+	free(buf);
+	return rc;
+}
+
+int world_zero(struct world *w, uint64_t offset, size_t len, unsigned flags)
+{
+	model_issue(w->model, MODEL_ZERO, offset, len);
+	return answered(w, lbs_vdisk_write_zeroes(w->vdisk, len, offset, flags),
+			flags);
+}
+
+int world_discard(struct world *w, uint64_t offset, size_t len, unsigned flags)
+{
+	model_issue(w->model, MODEL_DISCARD, offset, len);
+	return answered(w, lbs_vdisk_discard(w->vdisk, len, offset, flags),
+			flags);
+}
+
+int world_flush(struct world *w)
+{
+	int rc = lbs_vdisk_flush(w->vdisk);
+
+	if (rc == 0)
+		model_flushed(w->model);
+	return rc;
+}
+
+int world_read(struct world *w, uint64_t offset, size_t len)
+{
+	uint8_t *got = sim_alloc(len), *want = sim_alloc(len);
+	int rc;
+
+	rc = lbs_vdisk_read(w->vdisk, got, len, offset);
+	model_read(w->model, want, len, offset);
+	if (rc == 0 && memcmp(got, want, len) != 0)
+		rc = 1;
+	free(got);
+	free(want);
+	return rc;
+}
+
+static int read_vdisk(void *ctx, void *buf, size_t len, uint64_t offset)
+{
+	return lbs_vdisk_read(ctx, buf, len, offset);
+}
+
+int world_check(struct world *w, char *why, size_t why_len)
+{
+	return model_check(w->model, read_vdisk, w->vdisk, why, why_len);
+}
+
+uint64_t world_stat(struct world *w, enum lbs_stat stat)
+{
+	uint64_t values[LBS_STAT_COUNT];
+
+	lbs_store_stat(w->store, values);
+	return values[stat];
+}
