@@ -120,12 +120,8 @@ place_descriptors(const struct listener *listener, int link, int output)
 	for (int i = 0; i < listener->count; i++)
 		high[n++] = fcntl(listener->fds[i], F_DUPFD_CLOEXEC, HIGH_FD);
 	high[n++] = fcntl(link, F_DUPFD_CLOEXEC, HIGH_FD);
-	if (output >= 0) {
-		dup2(output, STDERR_FILENO);
-		dup2(output, STDOUT_FILENO);
-	} else {
-		dup2(STDERR_FILENO, STDOUT_FILENO);
-	}
+	dup2(output, STDERR_FILENO);
+	dup2(output, STDOUT_FILENO);
 	nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	dup2(nothing, STDIN_FILENO);
 	for (int i = 0; i < n; i++)
@@ -147,7 +143,7 @@ nbd_child_start(const struct nbd_config *config,
 		goto out;
 	}
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0 ||
-	    (config->background && pipe2(output, O_CLOEXEC) < 0))
+	    pipe2(output, O_CLOEXEC) < 0)
 		goto out;
 	pid = fork();
 	if (pid == 0) {

@@ -15,7 +15,7 @@
 struct nbd_child {
 	pid_t pid;
 	int link;   /* our end of the line to the plugin */
-	int output; /* nbdkit's messages, when in the background; or -1 */
+	int output; /* nbdkit's own messages */
 };
 
 /* Starts nbdkit with the plugin on the listening socket. 0 or -1 with errno. */

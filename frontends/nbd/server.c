@@ -7,6 +7,7 @@
 #include "frontends/nbd/plugin.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -91,6 +92,10 @@ server_probe(const struct server_options *options)
 	/* Keys will be in this memory: no core file, no debugger. */
 	setrlimit(RLIMIT_CORE, &none);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	/* nbdkit asks for SIGTERM under socket activation, and would then wait
+	 * for its clients. */
+	if (opt.link_fd >= 0)
+		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	oo = open_options();
 	rc = lbs_store_probe(opt.path, &oo);
 	return rc < 0 ? refused(rc) : 0;

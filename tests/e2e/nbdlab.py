@@ -1,0 +1,182 @@
+"""nbdlab - a store, its server and a score, for the tests of the NBD front end
+that are written in Python. LBS_BUILD_ROOT says where ./lbs and ./lbs-nbd are
+(the checkout by default). Must end no process that it did not start.
+"""
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.abspath(os.environ.get("LBS_BUILD_ROOT") or os.path.join(
+    os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+
+
+def seeded():
+    """A random generator whose seed is printed, and taken from SEED."""
+    seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(1 << 32))
+    print(f"seed {seed} (SEED={seed} repeats this)", flush=True)
+    return random.Random(seed)
+
+
+class Score:
+    """Counts checks; end() gives the exit status."""
+
+    def __init__(self):
+        self.checks = self.bad = 0
+
+    def check(self, what, holds, detail=""):
+        self.checks += 1
+        if not holds:
+            self.bad += 1
+            print(f"FAULT: {what}" + (f": {detail}" if detail else ""), flush=True)
+        return holds
+
+    def equal(self, what, got, wanted):
+        return self.check(what, got == wanted, f"{got!r}, not {wanted!r}")
+
+    def end(self):
+        print(f"{self.checks} checks, {self.bad} failed")
+        sys.exit(1 if self.bad else 0)
+
+
+def alive(pid):
+    """Whether a process runs; a zombie that nobody waits for does not."""
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def children(pid):
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as f:
+            return [int(p) for p in f.read().split()]
+    except OSError:
+        return []
+
+
+def left_behind(work):
+    """Processes of ours that a failed test has not ended: those that name its
+    temporary directory."""
+    found = []
+    for name in os.listdir("/proc"):
+        try:
+            with open(f"/proc/{name}/cmdline", "rb") as f:
+                if name != str(os.getpid()) and work.encode() in f.read():
+                    found.append(int(name))
+        except (OSError, ValueError):
+            pass
+    return found
+
+
+def wait_until(condition, seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.005)
+    return bool(condition())
+
+
+class Lab:
+    """One store below one temporary directory, which goes with it."""
+
+    def __init__(self, size="64M", *create):
+        self.work = tempfile.mkdtemp(prefix="lbs-e2e.")
+        self.card = os.path.join(self.work, "card")
+        self.store = os.path.join(self.work, "corp.lbs")
+        self.sock = self.store + ".sock"
+        self.log = open(os.path.join(self.work, "server.log"), "ab")
+        self.launcher = None
+        self.run("lbs", "create", "--size", size, *create, "--data", self.card,
+                 self.store)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.kill()
+        if kind:
+            print(f"the server said:\n{self.said()[-4000:]}")
+        for pid in left_behind(self.work):
+            os.kill(pid, signal.SIGKILL)
+            wait_until(lambda: not alive(pid), 5)
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    def run(self, program, *args, check=True, timeout=120):
+        done = subprocess.run([os.path.join(ROOT, program), *args],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True,
+                              timeout=timeout)
+        if check and done.returncode != 0:
+            raise RuntimeError(f"{program} {' '.join(args)}: status "
+                               f"{done.returncode}: {done.stderr}")
+        return done
+
+    def said(self):
+        with open(self.log.name, errors="replace") as f:
+            return f.read()
+
+    def stat(self):
+        return json.loads(self.run("lbs", "stat", "--json", self.store).stdout)
+
+    def uri(self, name=""):
+        return f"nbd+unix:///{name}?socket={self.sock}"
+
+    def start(self, *options, wait=60):
+        """Starts lbs-nbd in the foreground; returns when it greets clients."""
+        import nbd
+        self.launcher = subprocess.Popen(
+            [os.path.join(ROOT, "lbs-nbd"), "-f", *options, self.store],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+
+        def greets():
+            if self.launcher.poll() is not None:
+                raise RuntimeError(f"lbs-nbd ended with status "
+                                   f"{self.launcher.returncode}:\n"
+                                   f"{self.said()[-2000:]}")
+            try:
+                h = nbd.NBD()
+                h.connect_uri(self.uri())
+                h.shutdown()
+                return True
+            except nbd.Error:
+                return False
+        if not wait_until(greets, wait):
+            raise RuntimeError("lbs-nbd does not greet clients")
+
+    def connect(self):
+        import nbd
+        h = nbd.NBD()
+        h.add_meta_context(nbd.CONTEXT_BASE_ALLOCATION)
+        h.connect_uri(self.uri())
+        return h
+
+    def nbdkit(self):
+        """The pid of the running nbdkit, or None."""
+        found = [p for p in children(self.launcher.pid) if alive(p)]
+        return found[0] if found else None
+
+    def stop(self, wait=60):
+        """SIGTERM; returns lbs-nbd's exit status."""
+        self.launcher.send_signal(signal.SIGTERM)
+        status = self.launcher.wait(wait)
+        self.launcher = None
+        return status
+
+    def kill(self):
+        """SIGKILL for lbs-nbd; returns when nbdkit is gone, too."""
+        if not self.launcher:
+            return
+        below = children(self.launcher.pid)
+        self.launcher.kill()
+        self.launcher.wait()
+        self.launcher = None
+        if not wait_until(lambda: not any(map(alive, below)), 10):
+            raise RuntimeError("nbdkit outlived lbs-nbd")
