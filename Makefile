@@ -27,3 +27,10 @@ OBJ = $(patsubst %.c,$(BUILD)/%.o,$(1))
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALLCFLAGS) -c -o $@ $<
+
+LIB := $(BUILD)/liblbs.a
+$(LIB): $(call OBJ,$(LIBLBS_SRC))
+	@rm -f $@
+	ar rcs $@ $^
+.PHONY: lib
+lib: $(LIB)

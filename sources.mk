@@ -10,5 +10,5 @@ LIBLBS_SRC := $(CRYPTO_SRC) $(FORMAT_SRC) \
               liblbs/log/segtab.c liblbs/log/seal.c liblbs/log/append.c liblbs/log/scan.c \
               liblbs/store/create.c liblbs/store/open.c liblbs/store/replay.c \
               liblbs/store/io.c liblbs/store/flush.c liblbs/store/checkpoint.c \
-              liblbs/store/fill.c liblbs/store/run.c liblbs/store/stat.c \
-              liblbs/store/range.c liblbs/store/background.c
+              liblbs/store/fill.c liblbs/store/run.c liblbs/store/card.c liblbs/store/stat.c \
+              liblbs/store/range.c liblbs/store/background.c liblbs/store/metaroom.c

@@ -27,6 +27,9 @@ struct store_env {
 	const char *meta_path;	/* the name given to that VFS */
 	struct run_page *run;	/* NULL = none (read-only) */
 	uint8_t boot_id[16];	/* of this boot */
+	/* Free bytes of internal flash; NULL = do not look. */
+	uint64_t (*meta_free)(void *ctx);
+	void *meta_free_ctx;
 	int threads;		/* 0: no thread is started; syncs, filling and
 				 * checkpoints happen inline (tests) */
 	/* 0 = the default for each */

@@ -1,0 +1,85 @@
+/*
+ * append.h - the stream of the log: turns changes into records, in order, with
+ * sealing outside the lock and one call for records that lie next to each other.
+ *
+ *   reserve (short lock: numbers and places) -> seal (the caller's thread) ->
+ *   publish; whoever finds the head of the queue ready pushes all that is ready
+ *   with one pwritev, applies it to the map in log order, and wakes the owners.
+ *
+ * A write is acknowledged when its record and all before it are in the kernel's
+ * hands (brief promise 2); it never waits for a sync. After a failed push the
+ * stream is dead: nothing behind the failure is acknowledged (condition 11).
+ */
+#ifndef LBS_LOG_APPEND_H
+#define LBS_LOG_APPEND_H
+
+#include "liblbs/log/scan.h"
+#include "liblbs/log/segtab.h"
+#include "liblbs/map/map.h"
+
+struct stream;
+
+/* What the stream asks of the store; all but applied under the stream's lock. */
+struct append_hooks {
+	void *ctx;
+	/* A segment to write next, taken from the table; use_reserve: also from
+	 * what is kept back. LBS_ENOSPC, or an error that stops the store. */
+	int (*next_segment)(void *ctx, int use_reserve, uint32_t *segment);
+	/* The log begins (again) in this segment: make that known durably. */
+	int (*begin)(void *ctx, uint32_t segment, uint64_t serial,
+		     const uint8_t salt[SALT_BYTES], uint64_t first_recno);
+	/* A group is in the kernel's hands: apply it. Not under the lock; calls
+	 * come one at a time, in log order. */
+	void (*applied)(void *ctx, const struct map_change *changes, int count,
+			const struct log_position *behind);
+	/* The stream died. */
+	void (*failed)(void *ctx, int code);
+	/* What goes into the next record: how far the log is known durable, and
+	 * the number of the last checkpoint. */
+	void (*known)(void *ctx, uint64_t *durable_to, uint64_t *checkpoint);
+};
+
+struct stream *stream_new(const struct sealer *sealer,
+			  const struct geometry *geometry, struct medium *card,
+			  struct segtab *segtab, const struct append_hooks *hooks,
+			  uint64_t session);
+void stream_free(struct stream *st);
+
+/* One change that becomes one group of records: data of count blocks (at most
+ * GROUP_BLOCKS_MAX), or an unmap. */
+struct append_change {
+	uint8_t kind;		/* RECORD_DATA or RECORD_UNMAP */
+	int use_reserve;
+	int continues;		/* not the last of its group (recovery only) */
+	struct extent extent;
+	/* The plaintext of block i; called in the caller's thread, unlocked. */
+	const uint8_t *(*block)(void *ctx, uint32_t i);
+	void *ctx;
+};
+
+/* Appends and waits until it is in the kernel's hands and applied. LBS_ENOSPC
+ * when nothing was changed for lack of room; else an error of a dead stream. */
+int stream_append(struct stream *st, const struct append_change *change);
+
+/* Where the last record of a cut lies: what an anchor names. */
+struct cut {
+	uint64_t recno;
+	uint32_t segment, offset;
+};
+/* Brief condition 2: moves the next reservation to a fresh page, then waits
+ * until everything before it is in the kernel's hands. recno 0: nothing yet. */
+int stream_cut(struct stream *st, struct cut *cut);
+/* Chunks written since the last call, one byte each; unsynced counts restart. */
+void stream_take_dirty(struct stream *st, uint8_t *chunks);
+
+struct stream_stats {
+	uint64_t records, page_bytes, write_calls, unsynced_bytes, last_recno;
+	uint64_t log_bytes;	/* appended in this session */
+};
+void stream_stats(struct stream *st, struct stream_stats *out);
+/* The code of what killed it, or 0. */
+int stream_error(struct stream *st);
+/* Kills it: appends fail from now on. */
+void stream_kill(struct stream *st, int code);
+
+#endif

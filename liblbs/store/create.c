@@ -1,0 +1,398 @@
+/*
+ * create.c - makes a store. Order: the card file first, synced with its
+ * directory, then the metadata; whatever fails, the POSIX caller removes all of
+ * it again, so an interrupted create leaves nothing that looks like a store.
+ */
+#include "liblbs/store/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "crypto/secret.h"
+#include "liblbs/format/bytes.h"
+
+#define MIB (1ull << 20)
+#define GIB (1ull << 30)
+#define SIZE_MAX_BYTES (1ull << 44) /* 16 TiB: 2^32 blocks */
+
+/* Bytes of log for bytes of guest data in the worst case, single blocks. */
+static uint64_t
+log_bytes(uint64_t guest_bytes)
+{
+	uint64_t block = record_bytes(1, 1) + INDEX_ENTRY_BYTES;
+
+	return guest_bytes / BLOCK_BYTES * block;
+}
+
+/* Segments between 1 and 16 MiB, so that there are enough of them to clean. */
+static uint64_t
+auto_segment(uint64_t capacity)
+{
+	uint64_t segment = MIB;
+
+	while (segment < 16 * MIB && capacity / (segment * 2) >= 128)
+		segment *= 2;
+	return segment;
+}
+
+static int
+is_power_of_two(uint64_t v)
+{
+	return v && (v & (v - 1)) == 0;
+}
+
+/* Fills in what was left open and checks what was given. */
+static int
+settle(struct lbs_create_options *o, uint64_t segment_min,
+       const struct logger *log)
+{
+	uint64_t floor;
+
+	if (!o->block_size)
+		o->block_size = BLOCK_BYTES;
+	if (!o->cipher)
+		o->cipher = LBS_CIPHER_CHACHA20POLY1305;
+	if (!o->freshness)
+		o->freshness = LBS_FRESHNESS_FLUSH;
+	if (o->block_size != BLOCK_BYTES)
+		return fail(log, LBS_EINVAL, "the block size must be 4096");
+	if (!o->size_bytes || o->size_bytes % 512 ||
+	    o->size_bytes > SIZE_MAX_BYTES)
+		return fail(log, LBS_EINVAL,
+			    "the size must be a multiple of 512 from 512 bytes "
+			    "to 16 TiB");
+	if (!aead_available(o->cipher))
+		return fail(log, LBS_ENOTSUP,
+			    "the cipher %s is not available in this build or on "
+			    "this processor: use chacha20poly1305",
+			    aead_name(o->cipher));
+	if (o->freshness != LBS_FRESHNESS_FLUSH &&
+	    o->freshness != LBS_FRESHNESS_CHECKPOINT)
+		return fail(log, LBS_EINVAL, "no such freshness");
+	/* By default a quarter more than the data, for the cleaner. */
+	floor = log_bytes(round_up(o->size_bytes, BLOCK_BYTES));
+	if (!o->segment_size_bytes)
+		o->segment_size_bytes = auto_segment(
+			o->capacity_bytes ? o->capacity_bytes : floor * 5 / 4);
+	if (!is_power_of_two(o->segment_size_bytes) ||
+	    o->segment_size_bytes < segment_min ||
+	    o->segment_size_bytes > SEGMENT_BYTES_MAX)
+		return fail(log, LBS_EINVAL,
+			    "the segment size must be a power of two from %llu "
+			    "KiB to 64 MiB", (unsigned long long)segment_min >> 10);
+	if (!o->chunk_size_bytes)
+		o->chunk_size_bytes = GIB;
+	if (o->chunk_size_bytes % o->segment_size_bytes ||
+	    o->chunk_size_bytes > CHUNK_BYTES_MAX)
+		return fail(log, LBS_EINVAL,
+			    "the chunk size must be a multiple of the segment "
+			    "size and below 4 GiB");
+	if (!o->capacity_bytes) {
+		uint64_t base = round_up(floor * 5 / 4, o->segment_size_bytes);
+		uint64_t sync = store_sync_bytes(0, base);
+
+		o->capacity_bytes =
+			base + (store_reserve_segments(
+					sync, (uint32_t)o->segment_size_bytes) +
+				4) * o->segment_size_bytes;
+	}
+	o->capacity_bytes =
+		o->capacity_bytes / o->segment_size_bytes * o->segment_size_bytes;
+	floor = (store_reserve_segments(store_sync_bytes(0, o->capacity_bytes),
+					(uint32_t)o->segment_size_bytes) +
+		 3) * o->segment_size_bytes;
+	if (o->capacity_bytes < floor)
+		return fail(log, LBS_EINVAL,
+			    "the capacity must be at least %llu MiB with "
+			    "segments of %llu KiB",
+			    (unsigned long long)((floor + MIB - 1) / MIB),
+			    (unsigned long long)o->segment_size_bytes >> 10);
+	if (o->capacity_bytes / o->segment_size_bytes >= NO_SEGMENT / 2 ||
+	    o->capacity_bytes / o->chunk_size_bytes >= 65535)
+		return fail(log, LBS_EINVAL,
+			    "the capacity is too large for such segments and "
+			    "chunk files");
+	return 0;
+}
+
+static int
+make_card_file(const struct store_env *env, const struct sealer *sealer,
+	       const struct logger *log)
+{
+	uint8_t zeroes[CARD_FILE_BYTES] = { 0 };
+	struct iovec iov = { zeroes, sizeof zeroes };
+	struct medium *card = env->card;
+	int err = card->ops->open(card, MEDIUM_CARD_FILE, MEDIUM_OPEN_CREATE);
+
+	if (!err)
+		err = card->ops->pwritev(card, MEDIUM_CARD_FILE, &iov, 1, 0);
+	if (!err)
+		err = card_file_write(sealer, card, 0, 0);
+	if (!err)
+		err = card->ops->sync_dir(card);
+	if (err)
+		return fail(log, code_of_errno(err) == LBS_ENOSPC ? LBS_ENOSPC
+								  : LBS_EIO,
+			    "the card cannot be written (%s): check it",
+			    strerror(-err));
+	return 0;
+}
+
+/* Enough segments for the reserve and a start; with preallocate all. */
+static int
+fill_first(lbs_store *s, const struct lbs_create_options *o)
+{
+	uint32_t want = o->preallocate ? s->geometry.segment_count
+				       : s->reserve_segments + 2;
+	int rc = 0;
+
+	for (uint32_t i = 0; i < want && rc == 0; i++) {
+		rc = store_fill_one(s);
+		if (rc == LBS_ENOSPC)
+			rc = fail(&s->log, rc,
+				  "the card has no room for the first %u "
+				  "segments: make room, or choose a smaller "
+				  "capacity", want);
+		if (rc == 0 && o->progress &&
+		    o->progress(o->progress_ctx,
+				(i + 1ull) * s->geometry.segment_bytes,
+				(uint64_t)want * s->geometry.segment_bytes))
+			rc = fail(&s->log, LBS_ECANCELLED, "interrupted");
+	}
+	return rc;
+}
+
+static int
+create_settled(const struct store_env *env, const char *data_dir,
+	       const struct lbs_create_options *o)
+{
+	struct logger log = { o->log, o->log_ctx };
+	struct lbs_open_options open = { .struct_size = sizeof open,
+					 .log = o->log,
+					 .log_ctx = o->log_ctx,
+					 .owner = "lbs create" };
+	struct meta_store row = {
+		.format_version = FORMAT_VERSION,
+		.cipher = o->cipher,
+		.freshness = o->freshness,
+		.block_size = o->block_size,
+		.segment_size = (uint32_t)o->segment_size_bytes,
+		.chunk_size = o->chunk_size_bytes,
+		.capacity_segments =
+			(uint32_t)(o->capacity_bytes / o->segment_size_bytes),
+		.created_unix = time(NULL),
+	};
+	struct meta_vdisk vdisk = { .name = "disk", .id = 1, .layer = 1,
+				    .size_bytes = o->size_bytes };
+	struct sealer sealer = { .cipher = o->cipher,
+				 .segment_bytes = row.segment_size };
+	struct meta *meta = NULL;
+	uint8_t *key = NULL;
+	lbs_store *s = NULL;
+	int rc;
+
+	if (secret_init() || !(key = secret_alloc(DATA_KEY_BYTES)))
+		return fail(&log, LBS_ENOMEM, "out of memory");
+	if (strlen(data_dir) >= sizeof row.data_dir) {
+		rc = fail(&log, LBS_EINVAL, "the data directory's path is too "
+			  "long");
+		goto out;
+	}
+	strcpy(row.data_dir, data_dir);
+	secret_random(row.store_id, STORE_ID_BYTES);
+	secret_random(key, DATA_KEY_BYTES);
+	memcpy(sealer.store_id, row.store_id, STORE_ID_BYTES);
+	sealer.data_key = key;
+	rc = make_card_file(env, &sealer, &log);
+	if (rc == 0)
+		rc = meta_create(env->meta_path, env->vfs, &row, key, &log,
+				 &meta);
+	if (rc == 0)
+		rc = meta_vdisk_add(meta, &vdisk);
+	meta_close(meta);
+	if (rc)
+		goto out;
+	rc = store_open_env(env, &open, &s);
+	if (rc == 0)
+		rc = fill_first(s, o);
+	if (s) {
+		int closed = lbs_store_close(s);
+
+		rc = rc ? rc : closed;
+	}
+out:
+	secret_free(key);
+	return rc;
+}
+
+int
+store_create_env(const struct store_env *env, const char *data_dir,
+		 const struct lbs_create_options *options)
+{
+	struct lbs_create_options o = *options;
+	struct logger log = { o.log, o.log_ctx };
+	int rc = settle(&o, SEGMENT_BYTES_MIN, &log);
+
+	return rc ? rc : create_settled(env, data_dir, &o);
+}
+
+/* ---- on real file systems ----------------------------------------------- */
+
+static uint64_t
+free_bytes(const char *path)
+{
+	struct statvfs vfs;
+
+	return statvfs(path, &vfs) ? UINT64_MAX
+				   : (uint64_t)vfs.f_bavail * vfs.f_frsize;
+}
+
+/* Internal flash must have room for the map's worst case (condition 13): 2.2
+ * MiB for each GiB of guest data, and the WAL. */
+static int
+check_room(const char *meta_dir, const char *data_dir,
+	   const struct lbs_create_options *o, const struct logger *log)
+{
+	uint64_t need = o->size_bytes / GIB * 2306867 + 32 * MIB;
+
+	if (free_bytes(meta_dir) < need)
+		return fail(log, LBS_EMETAFULL,
+			    "internal flash has less than the %llu MiB free that "
+			    "the block map may need: make room there",
+			    (unsigned long long)(need / MIB));
+	if (o->preallocate && free_bytes(data_dir) < o->capacity_bytes)
+		return fail(log, LBS_ENOSPC,
+			    "the card has less than the capacity of %llu MiB "
+			    "free: make room, or choose a smaller one",
+			    (unsigned long long)(o->capacity_bytes / MIB));
+	if (free_bytes(data_dir) < o->capacity_bytes)
+		warn(log, LBS_ENOSPC,
+		     "the card has less than the capacity of %llu MiB free: "
+		     "writes may get \"no space\" before it is used up",
+		     (unsigned long long)(o->capacity_bytes / MIB));
+	return 0;
+}
+
+struct created {
+	char meta[4096], dir[4096];
+	int made_dir, made_meta, made_card;
+};
+
+/* Leaves nothing behind. */
+static void
+undo(struct created *c, struct medium *card, uint32_t chunks)
+{
+	static const char *const beside[] = { "", "-wal", "-shm", "-journal",
+					      ".run" };
+	char path[4200];
+
+	for (size_t i = 0; c->made_meta && i < sizeof beside / sizeof *beside;
+	     i++) {
+		snprintf(path, sizeof path, "%s%s", c->meta, beside[i]);
+		unlink(path);
+	}
+	if (card && c->made_card) {
+		for (uint32_t i = 0; i < chunks; i++)
+			if (card->ops->remove(card, i) == -ENOENT)
+				break;
+		card->ops->remove(card, MEDIUM_CARD_FILE);
+	}
+	if (c->made_dir) {
+		snprintf(path, sizeof path, "%s/.nomedia", c->dir);
+		unlink(path);
+		rmdir(c->dir);
+	}
+}
+
+static int
+make_files(struct created *c, const char *path, const char *data_dir,
+	   const struct lbs_create_options *o, const struct logger *log,
+	   struct medium **card)
+{
+	char copy[4096], name[4096];
+	int fd, err;
+
+	if (strlen(path) >= sizeof copy || strlen(data_dir) >= sizeof copy)
+		return fail(log, LBS_EINVAL, "the path is too long");
+	strcpy(copy, path);
+	strcpy(name, path);
+	if (!realpath(dirname(copy), c->meta))
+		return fail(log, LBS_ENOENT,
+			    "the directory of the metadata file cannot be "
+			    "found (%s): make it first", strerror(errno));
+	if (strlen(c->meta) + strlen(basename(name)) + 2 > sizeof c->meta)
+		return fail(log, LBS_EINVAL, "the path is too long");
+	strcpy(copy, c->meta);
+	strcat(c->meta, "/");
+	strcat(c->meta, basename(name));
+	/* SQLite would make it readable by others. */
+	fd = open(c->meta, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return fail(log, errno == EEXIST ? LBS_EEXIST : LBS_EIO,
+			    errno == EEXIST
+				    ? "the metadata file exists already: choose "
+				      "another name, or remove it"
+				    : "the metadata file cannot be made (%s)",
+			    strerror(errno));
+	close(fd);
+	c->made_meta = 1;
+	c->made_dir = access(data_dir, F_OK) != 0;
+	err = medium_posix_open(data_dir, 1, card);
+	if (err || !realpath(data_dir, c->dir)) {
+		c->made_dir = c->made_dir && !err;
+		return fail(log, LBS_EIO,
+			    "the data directory %s cannot be made or opened "
+			    "(%s): check the card", data_dir,
+			    strerror(err ? -err : errno));
+	}
+	err = (*card)->ops->open(*card, MEDIUM_CARD_FILE, MEDIUM_OPEN_RDONLY);
+	if (err == 0)
+		return fail(log, LBS_EEXIST,
+			    "the data directory already holds a store: choose "
+			    "another directory");
+	if (err != -ENOENT)
+		return fail(log, LBS_EIO, "the data directory cannot be used "
+			    "(%s): check the card", strerror(-err));
+	c->made_card = 1;
+	return check_room(copy, c->dir, o, log);
+}
+
+API int
+lbs_store_create(const char *path, const char *data_dir,
+		 const struct lbs_create_options *options)
+{
+	struct lbs_create_options o;
+	struct created c = { .made_dir = 0 };
+	struct medium *card = NULL;
+	struct logger log;
+	int rc;
+
+	if (!path || !data_dir || !options ||
+	    options->struct_size < sizeof *options)
+		return LBS_EINVAL;
+	o = *options;
+	log = (struct logger){ o.log, o.log_ctx };
+	rc = settle(&o, MIB, &log);
+	if (rc)
+		return rc;
+	rc = make_files(&c, path, data_dir, &o, &log, &card);
+	if (rc == 0) {
+		struct store_env env = { .card = card, .meta_path = c.meta };
+
+		rc = create_settled(&env, c.dir, &o);
+	}
+	if (rc)
+		undo(&c, card, (uint32_t)(o.capacity_bytes /
+					  o.chunk_size_bytes + 1));
+	if (card)
+		card->ops->close(card);
+	return rc;
+}

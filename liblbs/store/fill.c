@@ -1,0 +1,186 @@
+/*
+ * fill.c - room on the card: chunk files are really written, segment by
+ * segment, before the log runs through them, and a segment counts as room only
+ * when it is written, synced and committed (brief conditions 13 and 14).
+ * Growing a FAT file while logging into it would rewrite both FATs at each
+ * sync; in the steady state nothing grows.
+ */
+#include "liblbs/store/internal.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WRITE_BYTES (512u << 10) /* the recording unit of SD class 10 */
+
+/* The first segment that is not filled; count if there is none. */
+static uint32_t
+next_unfilled(lbs_store *s)
+{
+	uint32_t filled, free;
+
+	segtab_room(s->segtab, &filled, &free);
+	return filled; /* they are filled in order */
+}
+
+static int
+write_segment(lbs_store *s, uint32_t segment)
+{
+	static const uint8_t zeroes[64u << 10];
+	struct iovec iov[WRITE_BYTES / sizeof zeroes];
+	struct medium *card = s->env.card;
+	uint32_t chunk = geometry_chunk(&s->geometry, segment);
+	uint64_t at = geometry_offset(&s->geometry, segment);
+	uint32_t left = s->geometry.segment_bytes;
+	int err = card->ops->open(card, chunk, MEDIUM_OPEN_CREATE);
+
+	for (size_t i = 0; i < sizeof iov / sizeof iov[0]; i++)
+		iov[i] = (struct iovec){ (void *)zeroes, sizeof zeroes };
+	while (!err && left) {
+		uint32_t n = left < WRITE_BYTES ? left : WRITE_BYTES;
+
+		err = card->ops->pwritev(card, chunk, iov,
+					 (int)(n / sizeof zeroes), at);
+		at += n;
+		left -= n;
+		if (!err)
+			count(s, LBS_STAT_CARD_FILL_BYTES, n);
+	}
+	if (!err)
+		err = card->ops->sync(card, chunk);
+	if (!err && geometry_offset(&s->geometry, segment) == 0)
+		err = card->ops->sync_dir(card);
+	return err;
+}
+
+/* filling is held. */
+static int
+fill_one(lbs_store *s)
+{
+	uint32_t segment = next_unfilled(s), chunk;
+	int rc, err;
+
+	if (segment >= s->geometry.segment_count)
+		return LBS_ENOSPC;
+	chunk = geometry_chunk(&s->geometry, segment);
+	err = write_segment(s, segment);
+	if (err) {
+		if (code_of_errno(err) == LBS_ENOSPC) {
+			if (!s->card_full)
+				warn(&s->log, LBS_ENOSPC,
+				     "the card is full at %llu MiB, below the "
+				     "store's capacity: make room on the card",
+				     (unsigned long long)segment *
+					     s->geometry.segment_bytes >> 20);
+			s->card_full = 1;
+			return LBS_ENOSPC;
+		}
+		return store_fail(s, LBS_EIO,
+				  "the card failed while filling a chunk file "
+				  "(%s): check the card and open the store again",
+				  strerror(-err));
+	}
+	s->card_full = 0;
+	pthread_mutex_lock(&s->db);
+	rc = meta_chunk_put(s->meta, chunk,
+			    segment % s->geometry.segments_per_chunk + 1);
+	pthread_mutex_unlock(&s->db);
+	if (rc)
+		return store_fail(s, rc, "new room on the card could not be "
+				  "noted: make internal flash work and open the "
+				  "store again");
+	segtab_fill(s->segtab, segment);
+	return 0;
+}
+
+int
+store_fill_one(lbs_store *s)
+{
+	int rc;
+
+	pthread_mutex_lock(&s->filling);
+	rc = fill_one(s);
+	pthread_mutex_unlock(&s->filling);
+	return rc;
+}
+
+int
+store_fill_wanted(lbs_store *s)
+{
+	uint32_t filled, free;
+	int full;
+
+	pthread_mutex_lock(&s->filling);
+	full = s->card_full;
+	pthread_mutex_unlock(&s->filling);
+	segtab_room(s->segtab, &filled, &free);
+	return !full && filled < s->geometry.segment_count &&
+	       (uint64_t)free * s->geometry.segment_bytes < s->fill_ahead_bytes;
+}
+
+/*
+ * Brief condition 7: what lies in a segment that is about to be written must be
+ * older than this session, or this session's own. Otherwise a newer metadata
+ * file has written it, and this one is an old copy.
+ */
+static int
+check_not_newer(lbs_store *s, uint32_t segment)
+{
+	struct scan_source src = { &s->sealer, &s->geometry, s->env.card, 0 };
+	struct segment_sealed on_card;
+	struct segment_info known;
+	uint8_t salt[SALT_BYTES];
+	int rc = scan_header(&src, segment, salt, &on_card);
+
+	count(s, LBS_STAT_CARD_READ_BYTES, src.bytes_read);
+	if (rc < 0)
+		return store_fail(s, rc, "the card cannot be read: check it and "
+				  "open the store again");
+	segtab_info(s->segtab, segment, &known);
+	if (rc == SCAN_NONE || on_card.serial >> 32 < s->session ||
+	    memcmp(known.salt, salt, SALT_BYTES) == 0)
+		return 0;
+	return store_fail(s, LBS_ESTALEMETA,
+			  "the metadata is older than the card (segment %u was "
+			  "written by session %llu): use the newest metadata "
+			  "file, or run lbsck --accept-loss",
+			  segment, (unsigned long long)(on_card.serial >> 32));
+}
+
+int
+store_next_segment(void *ctx, int level, uint32_t *segment)
+{
+	lbs_store *s = ctx;
+	uint32_t filled, free, keep;
+	int rc, tries = 0;
+
+	keep = level == ROOM_RECOVERY ? 0
+	       : level == ROOM_DISCARD ? s->reserve_segments - 1
+				       : s->reserve_segments;
+	for (;;) {
+		segtab_room(s->segtab, &filled, &free);
+		/* What is not filled yet counts as room while the card has it. */
+		if (free + (s->geometry.segment_count - filled) <= keep)
+			return LBS_ENOSPC;
+		if (free <= keep || free == 0) {
+			rc = store_fill_one(s);
+			if (rc == LBS_ENOSPC && free > keep)
+				rc = 0;
+			if (rc)
+				return rc;
+			continue;
+		}
+		if (segtab_take(s->segtab, segment) == 0)
+			break;
+		/* All that is free is still being read: that takes no time. */
+		if (++tries > 10000)
+			return LBS_ENOSPC;
+		usleep(100);
+	}
+	rc = check_not_newer(s, *segment);
+	if (rc)
+		segtab_release(s->segtab, *segment);
+	return rc;
+}

@@ -1,0 +1,143 @@
+/*
+ * flush.c - durability: group commit of flushes, and the anchor.
+ *
+ * Brief promise 1: a flush fixes its cut (everything acknowledged before it has
+ * a lower record number), syncs every chunk file written since the last sync,
+ * commits the anchor on internal flash, and only then answers. Flushes that
+ * arrive while one is under way share the next one.
+ */
+#include "liblbs/store/internal.h"
+
+#include <string.h>
+
+int
+store_anchor_in(lbs_store *s, const struct cut *cut)
+{
+	struct meta_anchor anchor = { cut->recno, cut->segment, cut->offset };
+	int rc;
+
+	if (cut->recno <= s->anchor.recno)
+		return 0;
+	rc = meta_anchor_set(s->meta, &anchor);
+	if (rc == 0)
+		s->anchor = anchor;
+	return rc;
+}
+
+static int
+commit_anchor(lbs_store *s, const struct cut *cut)
+{
+	struct meta_counters before, after;
+	int rc;
+
+	pthread_mutex_lock(&s->db);
+	meta_counters(s->meta, &before);
+	rc = store_anchor_in(s, cut);
+	meta_counters(s->meta, &after);
+	s->anchor_bytes += after.bytes - before.bytes;
+	s->anchor_commits += after.commits - before.commits;
+	pthread_mutex_unlock(&s->db);
+	return rc;
+}
+
+static int
+sync_chunks(lbs_store *s)
+{
+	uint32_t chunks = geometry_chunk(&s->geometry,
+					 s->geometry.segment_count) + 1;
+	struct medium *card = s->env.card;
+	char name[MEDIUM_NAME_BYTES];
+
+	stream_take_dirty(s->stream, s->flush.chunks);
+	for (uint32_t i = 0; i < chunks; i++) {
+		int err;
+
+		if (!s->flush.chunks[i])
+			continue;
+		count(s, LBS_STAT_CARD_SYNCS, 1);
+		err = card->ops->sync(card, i);
+		if (err) {
+			medium_file_name(i, name);
+			return store_fail(s, LBS_EIO,
+					  "the card failed to sync %s (%s): "
+					  "check the card and open the store "
+					  "again", name, strerror(-err));
+		}
+	}
+	return 0;
+}
+
+/* One round, by one thread at a time. */
+static int
+lead(lbs_store *s, const struct cut *cut, int anchored)
+{
+	struct stream_stats stats;
+	int rc = sync_chunks(s);
+
+	if (rc)
+		return rc;
+	pthread_mutex_lock(&s->synced_lock);
+	s->synced = *cut;
+	pthread_mutex_unlock(&s->synced_lock);
+	stream_stats(s->stream, &stats);
+	if (s->freshness == LBS_FRESHNESS_FLUSH || anchored ||
+	    stats.log_bytes - s->flush.log_bytes_anchored >= s->sync_bytes) {
+		rc = commit_anchor(s, cut);
+		if (rc)
+			return store_fail(s, rc,
+					  "the anchor could not be committed: "
+					  "make internal flash work and open the "
+					  "store again");
+		s->flush.log_bytes_anchored = stats.log_bytes;
+	}
+	return 0;
+}
+
+static int
+flush(lbs_store *s, int anchored)
+{
+	struct cut mine, cut;
+	int rc;
+
+	rc = store_may_write(s);
+	if (rc == 0)
+		rc = stream_cut(s->stream, &mine);
+	if (rc)
+		return atomic_load(&s->failed) ? LBS_EFAILED : rc;
+	pthread_mutex_lock(&s->flush.lock);
+	if (mine.recno > s->flush.wanted.recno)
+		s->flush.wanted = mine;
+	while ((rc = atomic_load(&s->failed) ? LBS_EFAILED : 0) == 0 &&
+	       (atomic_load(&s->durable_recno) < mine.recno || anchored)) {
+		if (s->flush.leading) {
+			pthread_cond_wait(&s->flush.done, &s->flush.lock);
+			continue;
+		}
+		s->flush.leading = 1;
+		cut = s->flush.wanted;
+		pthread_mutex_unlock(&s->flush.lock);
+		rc = lead(s, &cut, anchored);
+		pthread_mutex_lock(&s->flush.lock);
+		s->flush.leading = 0;
+		anchored = 0;
+		if (rc == 0 && cut.recno > atomic_load(&s->durable_recno))
+			atomic_store(&s->durable_recno, cut.recno);
+		pthread_cond_broadcast(&s->flush.done);
+		if (rc)
+			break;
+	}
+	pthread_mutex_unlock(&s->flush.lock);
+	return rc;
+}
+
+int
+store_flush(lbs_store *s)
+{
+	return flush(s, 0);
+}
+
+int
+store_flush_anchored(lbs_store *s)
+{
+	return flush(s, 1);
+}

@@ -1,0 +1,182 @@
+/*
+ * internal.h - the open store, shared by the files of liblbs/store and by
+ * recovery/. Front ends see lbs.h only.
+ *
+ * States: serving -> failed (store_fail: any error of append, sync, commit;
+ * reads go on, writes and flushes fail) -> closed. Opening again recovers.
+ *
+ * Locks, in the order in which they may be taken:
+ *   checkpointing, filling, flush.lock, stream (liblbs/log/append.c), db,
+ *   map (liblbs/map/map.c), segtab, synced_lock, failure_lock.
+ */
+#ifndef LBS_STORE_INTERNAL_H
+#define LBS_STORE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "lbs.h"
+#include "liblbs/error.h"
+#include "liblbs/log/append.h"
+#include "liblbs/log/scan.h"
+#include "liblbs/log/segtab.h"
+#include "liblbs/map/map.h"
+#include "liblbs/meta/meta.h"
+#include "liblbs/store/env.h"
+#include "liblbs/store/range.h"
+
+#define API __attribute__((visibility("default")))
+
+#define PIECES_MAX 64
+#define VDISKS_MAX 64
+
+/* Defaults of struct store_env's zeroes. */
+#define CHECKPOINT_LOG_BYTES (512ull << 20)
+#define SYNC_BYTES (16ull << 20)
+#define FILL_AHEAD_BYTES (64ull << 20)
+/* Opening makes pieces; more than this and it writes a checkpoint. */
+#define PIECES_WANTED 8
+#define SYNC_SECONDS 5
+
+/* Who may take the segments that are kept back. */
+enum { ROOM_ORDINARY = 0, ROOM_DISCARD = 1, ROOM_RECOVERY = 2 };
+
+struct lbs_vdisk {
+	lbs_store *store;
+	char name[64];
+	uint64_t size_bytes;
+	uint32_t layer;
+};
+
+struct lbs_store {
+	/* constant after open */
+	pid_t pid;
+	struct store_env env;
+	struct logger log;
+	int rdonly;
+	struct sealer sealer;
+	struct geometry geometry;
+	uint8_t *data_key;	/* secret */
+	int freshness;
+	uint64_t session;
+	uint32_t reserve_segments;
+	uint64_t sync_bytes, checkpoint_log_bytes, fill_ahead_bytes;
+	struct meta_vdisk vdisks[VDISKS_MAX];
+	int vdisk_count;
+	void *posix;		/* what lbs_store_open made, or NULL */
+
+	struct segtab *segtab;
+	struct map *map;
+	struct stream *stream;	/* NULL when read-only */
+	struct ranges ranges;
+
+	/* guarded by db: the metadata connection and what mirrors it */
+	pthread_mutex_t db;
+	struct meta *meta;
+	struct meta_piece pieces[PIECES_MAX];
+	int piece_count;
+	struct meta_anchor anchor; /* as committed */
+	uint64_t anchor_bytes, anchor_commits; /* written by anchors alone */
+
+	/* guarded by flush.lock */
+	struct {
+		pthread_mutex_t lock;
+		pthread_cond_t done;
+		int leading;
+		struct cut wanted;	/* the latest cut anyone waits for */
+		uint8_t *chunks;	/* scratch of the leader */
+		uint64_t log_bytes_anchored; /* freshness=checkpoint */
+	} flush;
+	_Atomic uint64_t durable_recno;
+	pthread_mutex_t synced_lock;
+	struct cut synced;	/* on the card, perhaps not anchored yet */
+
+	pthread_mutex_t checkpointing; /* held by the one checkpoint */
+	_Atomic uint64_t checkpoint, checkpoint_recno;
+	_Atomic uint64_t log_bytes_at_checkpoint;
+
+	pthread_mutex_t filling; /* guards card_full and chunk growth */
+	int card_full;
+
+	/* Internal flash is nearly full: no new writes until there is room. */
+	_Atomic int meta_low;
+
+	_Atomic int failed;
+	pthread_mutex_t failure_lock;
+	char failure[512];
+
+	_Atomic uint64_t stat[LBS_STAT_COUNT];
+
+	struct background *background; /* NULL without threads */
+	int recovering;		/* during open: the stream's begin is deferred */
+	struct meta_piece recovery_piece;
+};
+
+static inline void
+count(lbs_store *s, int stat, uint64_t n)
+{
+	atomic_fetch_add_explicit(&s->stat[stat], n, memory_order_relaxed);
+}
+
+/* 0, or why a call cannot be: LBS_EFORK, LBS_EROFS, LBS_EFAILED. */
+int store_may_write(lbs_store *s);
+/* Stops writing for good; the first reason stands. Returns code. */
+int store_fail(lbs_store *s, int code, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* run.c: the run file of a POSIX store. */
+struct run_file;
+int run_file_open(const char *meta_path, const char *owner, int rdonly,
+		  const struct logger *log, struct run_file **out);
+struct run_page *run_file_page(struct run_file *r); /* NULL when read-only */
+void run_file_close(struct run_file *r);
+void run_boot_id(uint8_t boot_id[16]);
+
+/* card.c: the card file. */
+int card_file_check(const struct sealer *sealer, struct medium *card,
+		    int rdonly, const struct logger *log, uint64_t *session);
+int card_file_write(const struct sealer *sealer, struct medium *card,
+		    uint64_t session, uint64_t checkpoint);
+
+/* fill.c */
+/* Fills one more segment of the card: 0, LBS_ENOSPC (capacity or card full), or
+ * an error that stopped the store. */
+int store_fill_one(lbs_store *s);
+/* 1 while filling ahead has something to do. */
+int store_fill_wanted(lbs_store *s);
+/* The stream's next_segment. */
+int store_next_segment(void *ctx, int level, uint32_t *segment);
+
+/* flush.c */
+int store_flush(lbs_store *s);
+/* The same, and also an anchor when freshness=checkpoint would do without. */
+int store_flush_anchored(lbs_store *s);
+/* Commits the anchor with whatever transaction is open; db is held. */
+int store_anchor_in(lbs_store *s, const struct cut *cut);
+
+/* metaroom.c: 1 while internal flash has room for what a write may cost it. */
+int store_meta_has_room(lbs_store *s);
+
+/* checkpoint.c */
+/* Writes a checkpoint if anything changed. */
+int store_checkpoint(lbs_store *s);
+
+/* background.c: threads, or inline when there are none. */
+int background_start(lbs_store *s);
+void background_stop(lbs_store *s);
+/* After a write: does or asks for what is due. */
+int background_after_write(lbs_store *s);
+
+/* replay.c: rolls forward and judges; with the store open for writing, makes
+ * what was recovered durable and begins the session. */
+int store_recover(lbs_store *s, const struct lbs_open_options *options,
+		  uint64_t card_session);
+
+/* open.c */
+/* Makes the stream of a new session; recovery is its first user. */
+int store_stream_start(lbs_store *s);
+void store_free(lbs_store *s, int abandon);
+uint32_t store_reserve_segments(uint64_t sync_bytes, uint32_t segment_bytes);
+uint64_t store_sync_bytes(uint64_t env_sync_bytes, uint64_t capacity_bytes);
+
+#endif

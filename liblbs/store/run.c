@@ -1,0 +1,160 @@
+/*
+ * run.c - the run file beside the metadata: the lock that keeps a second opener
+ * out and tells it who holds the store, and the page that remembers, within one
+ * boot, how far writes were acknowledged (brief condition 3).
+ * Never deleted: deleting lock files is a race. Never synced.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "liblbs/store/internal.h"
+
+/* The first page is the owner as text, the second the run page. */
+#define OWNER_BYTES 128
+#define RUN_FILE_BYTES 8192
+#define RUN_PAGE_AT 4096
+
+struct run_file {
+	int fd;
+	struct run_page *page;
+};
+
+/* Who holds it: "lbs-nbd (pid 123)". */
+static void
+read_owner(int fd, char text[OWNER_BYTES])
+{
+	ssize_t n = pread(fd, text, OWNER_BYTES - 1, 0);
+
+	text[n > 0 ? n : 0] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	for (char *p = text; *p; p++)
+		if (*p < ' ' || *p > '~')
+			*p = '?';
+	if (!*text)
+		strcpy(text, "another process");
+}
+
+static int
+prepare(struct run_file *r, const char *owner, const struct logger *log)
+{
+	char text[OWNER_BYTES];
+	uint8_t zero[4096] = { 0 };
+	struct stat st;
+	int n;
+
+	/* Really written, so that touching the mapping cannot fail for lack of
+	 * room (SIGBUS). */
+	if (fstat(r->fd, &st))
+		return fail(log, LBS_EIO, "the run file cannot be read (%s)",
+			    strerror(errno));
+	if (st.st_size < RUN_FILE_BYTES &&
+	    (pwrite(r->fd, zero, 4096, 0) != 4096 ||
+	     pwrite(r->fd, zero, 4096, 4096) != 4096 || fsync(r->fd)))
+		return fail(log, LBS_EMETAFULL,
+			    "the run file cannot be written (%s): make room "
+			    "beside the metadata file", strerror(errno));
+	n = snprintf(text, sizeof text, "%s (pid %d)\n", owner, (int)getpid());
+	if (pwrite(r->fd, text, (size_t)n, 0) != n)
+		return fail(log, LBS_EIO, "the run file cannot be written (%s)",
+			    strerror(errno));
+	r->page = mmap(NULL, sizeof *r->page, PROT_READ | PROT_WRITE, MAP_SHARED,
+		       r->fd, RUN_PAGE_AT);
+	if (r->page == MAP_FAILED) {
+		r->page = NULL;
+		return fail(log, LBS_EIO, "the run file cannot be mapped (%s)",
+			    strerror(errno));
+	}
+	return 0;
+}
+
+int
+run_file_open(const char *meta_path, const char *owner, int rdonly,
+	      const struct logger *log, struct run_file **out)
+{
+	char path[4200], holder[OWNER_BYTES];
+	struct run_file *r = calloc(1, sizeof *r);
+	int rc = 0;
+
+	*out = NULL;
+	if (!r)
+		return fail(log, LBS_ENOMEM, "out of memory");
+	snprintf(path, sizeof path, "%s.run", meta_path);
+	r->fd = open(path,
+		     (rdonly ? O_RDONLY : O_RDWR | O_CREAT) | O_CLOEXEC |
+			     O_NOFOLLOW | O_NOCTTY,
+		     0600);
+	if (r->fd < 0 && rdonly && errno == ENOENT)
+		goto out; /* never opened for writing: nobody holds it */
+	if (r->fd < 0) {
+		rc = fail(log, errno == EACCES || errno == EROFS ? LBS_EROFS
+								 : LBS_EIO,
+			  "the run file %s cannot be opened (%s): check the "
+			  "directory's permissions", path, strerror(errno));
+		goto out;
+	}
+	if (flock(r->fd, LOCK_EX | LOCK_NB)) {
+		read_owner(r->fd, holder);
+		rc = fail(log, LBS_EBUSY,
+			  "in use by %s: stop it, or ask it through the control "
+			  "socket", holder);
+		goto out;
+	}
+	if (!rdonly)
+		rc = prepare(r, owner ? owner : "a program", log);
+out:
+	if (rc)
+		run_file_close(r);
+	else
+		*out = r;
+	return rc;
+}
+
+struct run_page *
+run_file_page(struct run_file *r)
+{
+	return r->page;
+}
+
+void
+run_file_close(struct run_file *r)
+{
+	if (!r)
+		return;
+	if (r->page)
+		munmap(r->page, sizeof *r->page);
+	if (r->fd >= 0)
+		close(r->fd);
+	free(r);
+}
+
+void
+run_boot_id(uint8_t boot_id[16])
+{
+	char text[40] = "";
+	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	unsigned at = 0;
+
+	memset(boot_id, 0, 16);
+	if (fd < 0)
+		return;
+	if (read(fd, text, sizeof text - 1) > 0)
+		for (const char *p = text; *p && at < 32; p++) {
+			int v = *p >= '0' && *p <= '9'	 ? *p - '0'
+				: *p >= 'a' && *p <= 'f' ? *p - 'a' + 10
+							 : -1;
+
+			if (v >= 0) {
+				boot_id[at / 2] |=
+					(uint8_t)(v << (at % 2 ? 0 : 4));
+				at++;
+			}
+		}
+	close(fd);
+}
