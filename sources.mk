@@ -12,3 +12,15 @@ LIBLBS_SRC := $(CRYPTO_SRC) $(FORMAT_SRC) \
               liblbs/store/io.c liblbs/store/flush.c liblbs/store/checkpoint.c \
               liblbs/store/fill.c liblbs/store/run.c liblbs/store/card.c liblbs/store/stat.c \
               liblbs/store/range.c liblbs/store/background.c liblbs/store/metaroom.c
+
+COMMON_SRC := tools/common/keyopt.c tools/common/names.c tools/common/options.c \
+              tools/common/progress.c tools/common/report.c tools/common/size.c
+LBS_SRC    := tools/lbs.c tools/cmd_create.c tools/cmd_info.c tools/cmd_stat.c tools/cmd_list.c \
+              tools/cmd_later.c tools/ask.c tools/ctl_client.c $(COMMON_SRC)
+LBSNBD_SRC := tools/lbs-nbd.c tools/nbd_serve.c tools/nbd_child.c tools/nbd_listen.c \
+              tools/ctl_client.c $(COMMON_SRC)
+LBSCK_SRC  := tools/lbsck.c recovery/check.c recovery/finding.c recovery/scrub.c $(COMMON_SRC)
+PLUGIN_SRC := frontends/nbd/plugin.c frontends/nbd/io.c frontends/nbd/server.c \
+              frontends/nbd/ctl.c frontends/nbd/link.c
+
+LAB_SRC    := $(wildcard tests/lab/*.c)
