@@ -16,27 +16,28 @@
 
 #define ANSWER_MAX_BYTES (1024 * 1024)
 
-/* Connects through the directory's descriptor, because a socket's path is held
- * to some hundred bytes. Returns a descriptor or a negative errno. */
+/* Connects to the socket beside the store, whose name has symbolic links
+ * resolved. Goes through the directory's descriptor, because a socket's path is
+ * held to some hundred bytes. Returns a descriptor or a negative errno. */
 static int
-connect_to(const char *path)
+connect_beside(const char *store)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	const char *slash = strrchr(path, '/');
-	char *parent =
-		slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
-	int dir = -1, fd = -1, n, rc = -ENOMEM;
+	char *path = realpath(store, NULL), *name;
+	int dir = -1, fd = -1, n, rc;
 
-	if (!parent)
-		goto out;
-	dir = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (!path)
+		return -errno;
+	name = strrchr(path, '/');
+	*name++ = '\0';
+	dir = open(*path ? path : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (dir < 0 || fd < 0) {
 		rc = -errno;
 		goto out;
 	}
 	n = snprintf(address.sun_path, sizeof(address.sun_path),
-		     "/proc/self/fd/%d/%s", dir, slash ? slash + 1 : path);
+		     "/proc/self/fd/%d/%s.ctl", dir, name);
 	rc = -ENAMETOOLONG;
 	if (n < 0 || (size_t)n >= sizeof(address.sun_path))
 		goto out;
@@ -51,7 +52,7 @@ out:
 		close(fd);
 	if (dir >= 0)
 		close(dir);
-	free(parent);
+	free(path);
 	return rc;
 }
 
@@ -122,7 +123,7 @@ ctl_call(const char *path, const char *command, char **text)
 
 	if (n < 0 || (size_t)n >= sizeof(line))
 		return -EINVAL;
-	fd = connect_to(path);
+	fd = connect_beside(path);
 	if (fd < 0)
 		return fd;
 	rc = send_all(fd, line, (size_t)n);

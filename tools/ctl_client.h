@@ -5,10 +5,10 @@
 #ifndef LBS_TOOLS_CTL_CLIENT_H
 #define LBS_TOOLS_CTL_CLIENT_H
 
-/* Sends one command ("stat", "info", ...) to the control socket at path, which
- * is the metadata file's with symbolic links resolved, plus ".ctl". Gives the
- * whole answer, a JSON document, in *text, to be freed by the caller. Waits at
- * most CTL_CLIENT_PATIENCE_MS between two pieces of the answer.
+/* Sends one command ("stat", "info", ...) to the server of the store whose
+ * metadata file is at path. Gives the whole answer, a JSON document, in *text,
+ * to be freed by the caller. Waits at most CTL_CLIENT_PATIENCE_MS between two
+ * pieces of the answer.
  * 0, or a negative errno: -ENOENT and -ECONNREFUSED mean that nobody serves
  * the store (the second that its server was killed), -ETIMEDOUT that the server
  * does not answer, -EPROTO that what answers is not one. */
