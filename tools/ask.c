@@ -1,9 +1,7 @@
 /* ask.c - see ask.h. */
 #include "tools/ask.h"
 
-#include <limits.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "tools/ctl_client.h"
 
@@ -31,13 +29,10 @@ ask_set(void *ctx, int option, const char *value)
 static json_t *
 ask_server(const char *store, const char *command)
 {
-	char path[PATH_MAX + 8], *text = NULL;
+	char *text = NULL;
 	json_t *answer = NULL;
 
-	if (!realpath(store, path))
-		return NULL;
-	strcat(path, ".ctl");
-	if (ctl_call(path, command, &text) == 0)
+	if (ctl_call(store, command, &text) == 0)
 		answer = json_loads(text, 0, NULL);
 	free(text);
 	if (answer && !json_is_object(answer)) {
