@@ -19,7 +19,7 @@ LBS_SRC    := tools/lbs.c tools/cmd_create.c tools/cmd_info.c tools/cmd_stat.c t
               tools/cmd_later.c tools/ask.c tools/ctl_client.c $(COMMON_SRC)
 LBSNBD_SRC := tools/lbs-nbd.c tools/nbd_serve.c tools/nbd_child.c tools/nbd_listen.c \
               tools/ctl_client.c $(COMMON_SRC)
-LBSCK_SRC  := tools/lbsck.c recovery/check.c recovery/finding.c recovery/scrub.c $(COMMON_SRC)
+LBSCK_SRC  := tools/lbsck.c recovery/check.c recovery/scrub.c $(COMMON_SRC)
 PLUGIN_SRC := frontends/nbd/plugin.c frontends/nbd/io.c frontends/nbd/server.c \
               frontends/nbd/ctl.c frontends/nbd/link.c
 
