@@ -115,7 +115,9 @@ hook_applied(void *ctx, const struct map_change *changes, int n,
 		map_apply(s->map, changes, n, behind);
 	else if (map_replay(s->map, changes, n, behind))
 		store_fail(s, LBS_ENOMEM, "out of memory");
-	if (s->env.run)
+	/* Recovery's rewriting is not part of the log before its commit: if the
+	 * process dies until then, the old numbers are what was acknowledged. */
+	if (s->env.run && !s->recovering)
 		__atomic_store_n(&s->env.run->acked_record, behind->recno,
 				 __ATOMIC_RELEASE);
 }
