@@ -321,7 +321,7 @@ append(lbs_store *s, struct append_change *c)
 		if (rc)
 			break;
 	}
-	return atomic_load(&s->failed) ? LBS_EFAILED : rc;
+	return rc;
 }
 
 /* A guest write of up to GROUP_BYTES being turned into blocks. */
