@@ -48,3 +48,14 @@ $(OUT)/lbsck: $(call OBJ,$(LBSCK_SRC)) $(LIB)
 	$(LINK) $^ $(LDLIBS)
 $(OUT)/nbdkit-lbs-plugin.so: $(call OBJ,$(PLUGIN_SRC)) $(LIB) frontends/nbd/plugin.map
 	$(LINK) -shared -Wl,--version-script=frontends/nbd/plugin.map $(filter-out %.map,$^) $(LDLIBS)
+
+# ---- tests -----------------------------------------------------------------
+# Tests link the objects, not the shared symbols, and see every seal through
+# --wrap, so the code under test is the code that ships.
+TESTBIN := $(BUILD)/tests
+LAB_OBJ := $(call OBJ,$(LAB_SRC))
+TEST_LIBS := $(LDLIBS) $(shell pkg-config --libs cmocka 2>/dev/null)
+
+$(TESTBIN)/%: $(BUILD)/tests/%.o $(LAB_OBJ) $(LIB)
+	@mkdir -p $(@D)
+	$(LINK) $^ -Wl,--wrap=aead_seal $(TEST_LIBS)

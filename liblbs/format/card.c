@@ -34,7 +34,7 @@ card_plain_decode(const uint8_t in[CARD_PLAIN_BYTES], struct card_plain *out)
 	return 0;
 }
 
-/* sealed: 0 session 8 | 8 checkpoint 8 | 16 zero 16 */
+/* sealed: 0 session 8 | 8 checkpoint 8 | 16 begun 8 | 24 zero 8 */
 void
 card_sealed_encode(const struct card_sealed *sealed,
 		   uint8_t out[CARD_SEALED_BYTES])
@@ -42,6 +42,7 @@ card_sealed_encode(const struct card_sealed *sealed,
 	memset(out, 0, CARD_SEALED_BYTES);
 	put64(out, sealed->session);
 	put64(out + 8, sealed->checkpoint);
+	put64(out + 16, sealed->begun);
 }
 
 int
@@ -49,5 +50,6 @@ card_sealed_decode(const uint8_t in[CARD_SEALED_BYTES], struct card_sealed *out)
 {
 	out->session = get64(in);
 	out->checkpoint = get64(in + 8);
-	return all_zero(in + 16, 16) ? 0 : -1;
+	out->begun = get64(in + 16);
+	return all_zero(in + 24, 8) ? 0 : -1;
 }

@@ -21,6 +21,7 @@ struct card_plain {
 struct card_sealed {
 	uint64_t session;	/* its slot is session modulo 2 */
 	uint64_t checkpoint;
+	uint64_t begun;		/* the last session that wrote to the log */
 };
 
 void card_plain_encode(const struct card_plain *plain,

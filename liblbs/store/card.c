@@ -6,17 +6,17 @@
 
 #include "liblbs/store/internal.h"
 
-/* Opens and locks it. 0 and the newest authentic session (0 if neither slot is
- * authentic), LBS_ECARDMISSING, LBS_EOTHERCARD, LBS_EBUSY. */
+/* Opens and locks it. 0 and what the newest authentic slot says (zeroes if
+ * neither is), LBS_ECARDMISSING, LBS_EOTHERCARD, LBS_EBUSY. */
 int
 card_file_check(const struct sealer *sealer, struct medium *card, int rdonly,
-		const struct logger *log, uint64_t *session)
+		const struct logger *log, struct card_sealed *newest)
 {
 	uint8_t slot[CARD_SLOT_BYTES], id[STORE_ID_BYTES];
 	struct card_sealed sealed;
-	int err, foreign = 0, is_card;
+	int err, foreign = 0, ours = 0, is_card;
 
-	*session = 0;
+	memset(newest, 0, sizeof *newest);
 	err = card->ops->open(card, MEDIUM_CARD_FILE,
 			      rdonly ? MEDIUM_OPEN_RDONLY : 0);
 	if (err == 0)
@@ -49,14 +49,15 @@ card_file_check(const struct sealer *sealer, struct medium *card, int rdonly,
 		if (n != (ssize_t)sizeof slot)
 			continue;
 		if (open_card(sealer, slot, &is_card, id, &sealed) == SEAL_OK) {
-			if (sealed.session > *session)
-				*session = sealed.session;
+			ours = 1;
+			if (sealed.session >= newest->session)
+				*newest = sealed;
 		} else if (is_card &&
 			   memcmp(id, sealer->store_id, STORE_ID_BYTES)) {
 			foreign = 1;
 		}
 	}
-	if (foreign && !*session)
+	if (foreign && !ours)
 		return fail(log, LBS_EOTHERCARD,
 			    "the card belongs to another store: insert the "
 			    "right card, or give its place with --data");
@@ -65,16 +66,15 @@ card_file_check(const struct sealer *sealer, struct medium *card, int rdonly,
 
 int
 card_file_write(const struct sealer *sealer, struct medium *card,
-		uint64_t session, uint64_t checkpoint)
+		const struct card_sealed *sealed)
 {
-	struct card_sealed sealed = { session, checkpoint };
 	uint8_t slot[CARD_SLOT_BYTES];
 	struct iovec iov = { slot, sizeof slot };
 	int err;
 
-	seal_card(sealer, &sealed, slot);
+	seal_card(sealer, sealed, slot);
 	err = card->ops->pwritev(card, MEDIUM_CARD_FILE, &iov, 1,
-				 session % 2 * CARD_SLOT_BYTES);
+				 sealed->session % 2 * CARD_SLOT_BYTES);
 	if (err == 0)
 		err = card->ops->sync(card, MEDIUM_CARD_FILE);
 	return err;

@@ -129,13 +129,14 @@ make_card_file(const struct store_env *env, const struct sealer *sealer,
 {
 	uint8_t zeroes[CARD_FILE_BYTES] = { 0 };
 	struct iovec iov = { zeroes, sizeof zeroes };
+	const struct card_sealed fresh = { 0, 0, 0 };
 	struct medium *card = env->card;
 	int err = card->ops->open(card, MEDIUM_CARD_FILE, MEDIUM_OPEN_CREATE);
 
 	if (!err)
 		err = card->ops->pwritev(card, MEDIUM_CARD_FILE, &iov, 1, 0);
 	if (!err)
-		err = card_file_write(sealer, card, 0, 0);
+		err = card_file_write(sealer, card, &fresh);
 	if (!err)
 		err = card->ops->sync_dir(card);
 	if (err)

@@ -15,14 +15,19 @@
 
 #define WRITE_BYTES (512u << 10) /* the recording unit of SD class 10 */
 
-/* The first segment that is not filled; count if there is none. */
+/* The first segment that is not filled; count if there is none. They are filled
+ * in order, but a loss that was accepted may have left a gap. */
 static uint32_t
 next_unfilled(lbs_store *s)
 {
 	uint32_t filled, free;
 
 	segtab_room(s->segtab, &filled, &free);
-	return filled; /* they are filled in order */
+	if (filled < s->geometry.segment_count &&
+	    segtab_is_filled(s->segtab, filled))
+		for (filled = 0; segtab_is_filled(s->segtab, filled); filled++)
+			;
+	return filled;
 }
 
 static int

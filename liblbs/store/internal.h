@@ -53,7 +53,7 @@ struct lbs_store {
 	pid_t pid;
 	struct store_env env;
 	struct logger log;
-	int rdonly;
+	int rdonly, accept_loss;
 	struct sealer sealer;
 	struct geometry geometry;
 	uint8_t *data_key;	/* secret */
@@ -134,9 +134,10 @@ void run_boot_id(uint8_t boot_id[16]);
 
 /* card.c: the card file. */
 int card_file_check(const struct sealer *sealer, struct medium *card,
-		    int rdonly, const struct logger *log, uint64_t *session);
+		    int rdonly, const struct logger *log,
+		    struct card_sealed *newest);
 int card_file_write(const struct sealer *sealer, struct medium *card,
-		    uint64_t session, uint64_t checkpoint);
+		    const struct card_sealed *sealed);
 
 /* fill.c */
 /* Fills one more segment of the card: 0, LBS_ENOSPC (capacity or card full), or
@@ -169,8 +170,7 @@ int background_after_write(lbs_store *s);
 
 /* replay.c: rolls forward and judges; with the store open for writing, makes
  * what was recovered durable and begins the session. */
-int store_recover(lbs_store *s, const struct lbs_open_options *options,
-		  uint64_t card_session);
+int store_recover(lbs_store *s, const struct card_sealed *card);
 
 /* open.c */
 /* Makes the stream of a new session; recovery is its first user. */

@@ -61,16 +61,31 @@ store_sync_bytes(uint64_t env_sync_bytes, uint64_t capacity_bytes)
 }
 
 /* What recovery may have to write again: an unsynced tail at its hard bound
- * (2 x) and a synced one that is not anchored yet (1 x), in records that may
- * pad to twice their place; and one for discards. */
+ * (2 x) and a synced one that is not anchored yet (1 x), each ended by a write
+ * that was let in below the bound; in segments that lose a little at their ends
+ * to headers, indexes and frames that do not fit; and one for discards. */
 uint32_t
 store_reserve_segments(uint64_t sync_bytes, uint32_t segment_bytes)
 {
-	return (uint32_t)((3 * sync_bytes + segment_bytes - 1) /
-			  segment_bytes) + 2;
+	uint64_t bytes = 3 * sync_bytes + 2 * GROUP_BLOCKS_MAX * FRAME_BYTES;
+	uint32_t usable = segment_bytes - segment_bytes / 64 - 3 * PAGE_BYTES;
+
+	return (uint32_t)((bytes + usable - 1) / usable) + 2;
 }
 
 /* ---- the stream's hooks ------------------------------------------------- */
+
+/* The card says from now on that this session wrote to it: a metadata file that
+ * does not know of that is an old copy (brief condition 7). */
+static int
+announce(lbs_store *s)
+{
+	struct card_sealed now = { s->session, atomic_load(&s->checkpoint),
+				   s->session };
+	int err = card_file_write(&s->sealer, s->env.card, &now);
+
+	return code_of_errno(err);
+}
 
 static int
 hook_begin(void *ctx, uint32_t segment, uint64_t serial,
@@ -102,6 +117,8 @@ hook_begin(void *ctx, uint32_t segment, uint64_t serial,
 			meta_rollback(s->meta);
 	}
 	pthread_mutex_unlock(&s->db);
+	if (rc == 0)
+		rc = announce(s);
 	return rc;
 }
 
@@ -197,21 +214,29 @@ load_chunk(void *ctx, uint32_t chunk, uint32_t filled)
 	char name[MEDIUM_NAME_BYTES];
 	int err;
 
+	if (!filled)
+		return 0;
 	medium_file_name(chunk, name);
 	err = card->ops->open(card, chunk, s->rdonly ? MEDIUM_OPEN_RDONLY : 0);
 	if (!err)
 		err = card->ops->size(card, chunk, &size);
-	if (err == -ENOENT)
+	if (s->accept_loss && (err == -ENOENT || (!err && size < want))) {
+		/* What is gone is no room; its blocks are errors when read. */
+		filled = err ? 0 : (uint32_t)(size / s->geometry.segment_bytes);
+		warn(&s->log, LBS_EDATAMISSING,
+		     "the chunk file %s lacks what lay behind its byte %llu",
+		     name, (unsigned long long)(err ? 0 : size));
+	} else if (err == -ENOENT)
 		return fail(&s->log, LBS_ECARDMISSING,
 			    "the chunk file %s is missing from the card: insert "
 			    "the right card, or copy the file back", name);
-	if (err)
+	else if (err)
 		return fail(&s->log, code_of_errno(err),
 			    "the chunk file %s cannot be opened (%s): check the "
 			    "card", name,
 			    err == -EINVAL ? "not a regular file"
 					   : strerror(-err));
-	if (size < want)
+	else if (size < want)
 		return fail(&s->log, LBS_EDATAMISSING,
 			    "the chunk file %s has %llu of %llu bytes: the card "
 			    "lost data; copy the file back or run lbsck", name,
@@ -334,6 +359,7 @@ store_new(const struct store_env *env, const struct lbs_open_options *options)
 	if (options) {
 		s->log = (struct logger){ options->log, options->log_ctx };
 		s->rdonly = (options->flags & LBS_RDONLY) != 0;
+		s->accept_loss = (options->flags & LBS_ACCEPT_LOSS) != 0;
 	}
 	pthread_mutex_init(&s->db, NULL);
 	pthread_mutex_init(&s->flush.lock, NULL);
@@ -392,7 +418,7 @@ store_open_env(const struct store_env *env,
 	       const struct lbs_open_options *options, lbs_store **out)
 {
 	lbs_store *s = store_new(env, options);
-	uint64_t card_session;
+	struct card_sealed on_card;
 	int rc;
 
 	*out = NULL;
@@ -406,7 +432,7 @@ store_open_env(const struct store_env *env,
 		rc = load_tables(s);
 	if (rc == 0)
 		rc = card_file_check(&s->sealer, env->card, s->rdonly, &s->log,
-				     &card_session);
+				     &on_card);
 	if (rc == 0)
 		rc = load_state(s);
 	if (rc == 0) {
@@ -415,7 +441,7 @@ store_open_env(const struct store_env *env,
 		rc = s->map ? 0 : fail(&s->log, LBS_ENOMEM, "out of memory");
 	}
 	if (rc == 0)
-		rc = store_recover(s, options, card_session);
+		rc = store_recover(s, &on_card);
 	if (rc == 0 && !s->rdonly) {
 		start_run_page(s);
 		/* What was replayed counts towards the next checkpoint; too
@@ -598,7 +624,7 @@ lbs_store_probe(const char *path, const struct lbs_open_options *options)
 	struct store_env env;
 	struct posix *posix;
 	lbs_store *s = NULL;
-	uint64_t session;
+	struct card_sealed on_card;
 	int rc;
 
 	if (!path || (options && options->struct_size < sizeof *options))
@@ -617,7 +643,7 @@ lbs_store_probe(const char *path, const struct lbs_open_options *options)
 	if (rc == 0)
 		rc = load_tables(s);
 	if (rc == 0)
-		rc = card_file_check(&s->sealer, env.card, 1, &log, &session);
+		rc = card_file_check(&s->sealer, env.card, 1, &log, &on_card);
 	if (rc == 0)
 		rc = load_state(s);
 	store_free(s, 1);

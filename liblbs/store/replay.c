@@ -23,7 +23,7 @@ struct replay {
 	struct scan_source src;
 	struct meta_state state;
 	struct meta_anchor anchor;
-	int accept_loss;
+	struct card_sealed card;
 
 	uint64_t end;		/* last record of the last complete group */
 	struct log_position behind;
@@ -196,7 +196,7 @@ replay_piece(struct replay *r, const struct meta_piece *piece)
 		indexed = rc == SCAN_OK && index.serial == serial;
 		/* With loss accepted the last record must be found itself: it
 		 * becomes the anchor. */
-		by_index = indexed && !r->accept_loss && index.last_recno <= r->anchor.recno &&
+		by_index = indexed && !s->accept_loss && index.last_recno <= r->anchor.recno &&
 			   (!piece->end_recno ||
 			    index.last_recno <= piece->end_recno) &&
 			   index.last_recno + 1 >= expected;
@@ -219,7 +219,8 @@ replay_piece(struct replay *r, const struct meta_piece *piece)
 		segment = index.next_segment;
 		memcpy(salt, index.next_salt, SALT_BYTES);
 		from = SEGMENT_HEADER_BYTES;
-		serial = 0;
+		/* Not less than this; its header says it exactly. */
+		serial++;
 	}
 	r->stopped = 1;
 	r->stop_segment = segment;
@@ -257,18 +258,48 @@ search_behind(struct replay *r, int *later, uint64_t *durable_to)
 	return rc < 0 ? rc : 0;
 }
 
-/* Is there an older use of the segment where the log stopped? */
+/* What lies where this use of a segment should: -1 an older use, 1 a newer one
+ * that the metadata does not know, 0 neither. */
 static int
-older_there(struct replay *r, uint32_t segment)
+other_use(struct replay *r, uint32_t segment)
 {
 	struct segment_sealed header;
 	struct segment_info known;
 	uint8_t salt[SALT_BYTES];
 
 	segtab_info(r->s->segtab, segment, &known);
-	return scan_header(&r->src, segment, salt, &header) == SCAN_OK &&
-	       memcmp(salt, known.salt, SALT_BYTES) != 0 &&
-	       (!known.serial || header.serial < known.serial);
+	if (scan_header(&r->src, segment, salt, &header) != SCAN_OK ||
+	    memcmp(salt, known.salt, SALT_BYTES) == 0)
+		return 0;
+	return header.serial > known.serial ||
+			       header.checkpoint > r->state.checkpoint
+		       ? 1
+		       : -1;
+}
+
+/* Turns "missing" into what it is, by what lies there instead. */
+static int
+missing_because(struct replay *r, uint32_t segment)
+{
+	int other = other_use(r, segment);
+
+	return other > 0   ? LBS_ESTALEMETA
+	       : other < 0 ? LBS_ESTALECARD
+			   : LBS_EDATAMISSING;
+}
+
+/* The last session that the metadata knows to have written. */
+static uint64_t
+known_begun(const struct replay *r)
+{
+	uint64_t recno = r->state.checkpoint_recno;
+
+	if (r->anchor.recno > recno)
+		recno = r->anchor.recno;
+	for (int i = 0; i < r->s->piece_count; i++)
+		if (r->s->pieces[i].first_recno > recno)
+			recno = r->s->pieces[i].first_recno;
+	return recno >> 32;
 }
 
 /* Brief condition 1: the last record at or before the anchor must be there in
@@ -291,16 +322,13 @@ check_anchor(struct replay *r)
 			 &desc, NULL);
 	if (rc < 0)
 		return rc;
-	if (rc == SCAN_NONE || desc.recno != r->anchor.recno) {
-		r->missing = LBS_EDATAMISSING;
-		if (older_there(r, r->anchor.segment))
-			r->missing = LBS_ESTALECARD;
-	}
+	if (rc == SCAN_NONE || desc.recno != r->anchor.recno)
+		r->missing = missing_because(r, r->anchor.segment);
 	return 0;
 }
 
 static int
-judge(struct replay *r, uint64_t card_session)
+judge(struct replay *r)
 {
 	const struct run_page *run = r->s->env.run;
 	uint64_t durable_to = 0, promised = r->anchor.recno;
@@ -315,8 +343,8 @@ judge(struct replay *r, uint64_t card_session)
 		r->durable_to = durable_to;
 
 	/* A record that knows more than the metadata: an old metadata file. */
-	if (card_session > r->state.session ||
-	    r->checkpoint > r->state.checkpoint ||
+	if (r->card.session > r->state.session ||
+	    r->card.begun > known_begun(r) || r->checkpoint > r->state.checkpoint ||
 	    (r->s->freshness == LBS_FRESHNESS_FLUSH &&
 	     r->durable_to > r->anchor.recno)) {
 		r->missing = LBS_ESTALEMETA;
@@ -329,15 +357,16 @@ judge(struct replay *r, uint64_t card_session)
 	    !memcmp(run->store_id, r->s->sealer.store_id, STORE_ID_BYTES) &&
 	    run->acked_record > promised)
 		promised = run->acked_record;
-	if (r->end < promised && r->missing != LBS_ESTALECARD) {
-		r->missing = LBS_EDATAMISSING;
-		if (later)
-			r->missing = LBS_EDAMAGED;
-		else if (r->stopped && older_there(r, r->stop_segment))
-			r->missing = LBS_ESTALECARD;
-	}
-	if (r->missing == LBS_EDATAMISSING && card_session &&
-	    card_session < r->state.session)
+	if (r->end < promised && (!r->missing ||
+				  r->missing == LBS_EDATAMISSING))
+		r->missing = later	  ? LBS_EDAMAGED
+			     : r->stopped ? missing_because(r, r->stop_segment)
+					  : LBS_EDATAMISSING;
+	/* A card that went on without us is one thing, one that never saw our
+	 * session another. */
+	if (r->missing == LBS_EDATAMISSING && r->card.session &&
+	    (r->card.session < r->state.session ||
+	     r->card.begun < known_begun(r)))
 		r->missing = LBS_ESTALECARD;
 	if (r->missing && r->end < promised)
 		warn(&r->s->log, r->missing,
@@ -429,6 +458,25 @@ rewrite_tail(struct replay *r)
 	return rc;
 }
 
+/* With loss accepted, only what the card has counts as room. */
+static int
+note_chunks(lbs_store *s)
+{
+	uint32_t per = s->geometry.segments_per_chunk;
+	int rc = 0;
+
+	for (uint32_t at = 0; at < s->geometry.segment_count && rc == 0;
+	     at += per) {
+		uint32_t n = 0;
+
+		while (n < per && at + n < s->geometry.segment_count &&
+		       segtab_is_filled(s->segtab, at + n))
+			n++;
+		rc = meta_chunk_put(s->meta, at / per, n);
+	}
+	return rc;
+}
+
 /* One commit: the old log ends, the rewritten tail follows it, a new session
  * begins. Only now may anything else be written. */
 static int
@@ -473,6 +521,8 @@ commit_recovery(struct replay *r, const struct cut *cut)
 		rc = meta_anchor_set(s->meta, &now);
 		s->anchor = now;
 	}
+	if (rc == 0 && s->accept_loss)
+		rc = note_chunks(s);
 	if (rc == 0)
 		return meta_commit(s->meta);
 	meta_rollback(s->meta);
@@ -502,6 +552,8 @@ begin_session(struct replay *r)
 {
 	lbs_store *s = r->s;
 	struct cut cut = { 0, 0, 0 };
+	struct card_sealed now = { s->session, r->state.checkpoint,
+				   r->tail_len ? s->session : known_begun(r) };
 	int rc = 0, err = 0;
 
 	if (r->tail_len) {
@@ -524,8 +576,7 @@ begin_session(struct replay *r)
 	/* After the commit: a card that names a session which the metadata does
 	 * not know means that the metadata is old. */
 	if (rc == 0 && !err)
-		err = card_file_write(&s->sealer, s->env.card, s->session,
-				      r->state.checkpoint);
+		err = card_file_write(&s->sealer, s->env.card, &now);
 	if (err)
 		rc = fail(&s->log, LBS_EIO,
 			  "the card failed while recovering (%s): check it and "
@@ -556,8 +607,7 @@ tell(struct replay *r)
 }
 
 int
-store_recover(lbs_store *s, const struct lbs_open_options *options,
-	      uint64_t card_session)
+store_recover(lbs_store *s, const struct card_sealed *card)
 {
 	struct replay *r = calloc(1, sizeof *r);
 	int rc = r ? 0 : fail(&s->log, LBS_ENOMEM, "out of memory");
@@ -567,7 +617,7 @@ store_recover(lbs_store *s, const struct lbs_open_options *options,
 	r->s = s;
 	r->src = (struct scan_source){ &s->sealer, &s->geometry, s->env.card,
 				       0 };
-	r->accept_loss = options && options->flags & LBS_ACCEPT_LOSS;
+	r->card = *card;
 	r->anchor = s->anchor;
 	rc = meta_state_get(s->meta, &r->state);
 	if (rc)
@@ -593,10 +643,10 @@ store_recover(lbs_store *s, const struct lbs_open_options *options,
 			  "card");
 		goto out;
 	}
-	rc = judge(r, card_session);
+	rc = judge(r);
 	if (rc == 0 && r->missing) {
 		rc = verdict(r);
-		if (r->accept_loss) {
+		if (s->accept_loss) {
 			warn(&s->log, rc,
 			     "loss accepted: the store goes on at record %llu",
 			     (unsigned long long)r->end);
@@ -606,8 +656,8 @@ store_recover(lbs_store *s, const struct lbs_open_options *options,
 	if (rc)
 		goto out;
 	/* Beyond every session that either side has seen. */
-	s->session = (r->state.session > card_session ? r->state.session
-						       : card_session) + 1;
+	s->session = (r->state.session > card->session ? r->state.session
+							: card->session) + 1;
 	if (r->end >> 32 >= s->session)
 		s->session = (r->end >> 32) + 1;
 	tell(r);
