@@ -12,11 +12,11 @@
 #define KIB 1024u
 #define MIB (1024u * KIB)
 #define STEPS 110
-#define SEGMENTS_MAX 64
+#define SEGMENTS_MAX 112
 
 const struct world_shape workload_shape = {
 	.vdisk_bytes = 1280 * KIB + 3 * 512,
-	.capacity_bytes = 3 * MIB,
+	.capacity_bytes = 7 * MIB,
 	.segment_bytes = 64 * KIB,
 	.chunk_bytes = 1 * MIB,
 	.checkpoint_log_bytes = 384 * KIB,
