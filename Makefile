@@ -52,10 +52,76 @@ $(OUT)/nbdkit-lbs-plugin.so: $(call OBJ,$(PLUGIN_SRC)) $(LIB) frontends/nbd/plug
 # ---- tests -----------------------------------------------------------------
 # Tests link the objects, not the shared symbols, and see every seal through
 # --wrap, so the code under test is the code that ships.
-TESTBIN := $(BUILD)/tests
-LAB_OBJ := $(call OBJ,$(LAB_SRC))
+TESTBIN   := $(BUILD)/tests
+LAB_OBJ   := $(call OBJ,$(LAB_SRC))
 TEST_LIBS := $(LDLIBS) $(shell pkg-config --libs cmocka 2>/dev/null)
+UNIT      := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*_test.c))
+C_TESTS   := $(UNIT:%=$(TESTBIN)/unit/%) $(patsubst %,$(TESTBIN)/%,lab_test restore_test crash_test tools_test)
 
 $(TESTBIN)/%: $(BUILD)/tests/%.o $(LAB_OBJ) $(LIB)
 	@mkdir -p $(@D)
 	$(LINK) $^ -Wl,--wrap=aead_seal $(TEST_LIBS)
+$(TESTBIN)/tools_test: $(call OBJ,$(COMMON_SRC))
+
+.SECONDARY:
+
+.PHONY: tests
+tests: $(C_TESTS) ## build the C tests
+
+UNIT_RUNS  = $(foreach t,$(UNIT),"unit/$(t)=$(TESTBIN)/unit/$(t)")
+LAB_RUNS   = "lab=$(TESTBIN)/lab_test" "restore=$(TESTBIN)/restore_test" "tools=$(TESTBIN)/tools_test"
+E2E_RUNS   = "e2e/edges=/usr/bin/python3 tests/e2e/nbd_edges.py" \
+             "e2e/clients=tests/e2e/nbd_clients.sh" \
+             "e2e/launcher=/usr/bin/python3 tests/e2e/nbd_launcher.py" \
+             "e2e/process_death=/usr/bin/python3 tests/e2e/process_death.py" \
+             "e2e/errno_matrix=/usr/bin/python3 tests/e2e/errno_matrix.py" \
+             "e2e/secrets=/usr/bin/python3 tests/e2e/secrets.py" \
+             "e2e/reconnect=/usr/bin/python3 tests/e2e/nbd_qemu_reconnect.py" \
+             "guest=tests/guest/guest_test.sh"
+VALGRIND   = valgrind -q --error-exitcode=9 --leak-check=full
+
+.PHONY: check check-fast check-crash check-asan check-tsan check-clang check-valgrind deps
+deps:
+	@tools/deps check
+# Installs what is missing, then everything that should pass before a commit.
+check: deps ## install what is missing, build, run the tests
+	$(MAKE) all tests
+	@mkdir -p build && rm -f build/check.log
+	tests/run -t 300 $(UNIT_RUNS) $(LAB_RUNS) \
+		"crash-quick=$(TESTBIN)/crash_test --quick" \
+		"layers=tests/layers_test.sh" "cli=tests/cli_test.sh" \
+		$(E2E_RUNS) \
+		"clang=$(MAKE) -s BUILD=build-clang CC=clang CFLAGS='-O2 -g -Werror' all" \
+		-t 600 "valgrind=$(MAKE) -s check-valgrind"
+
+check-crash: tests ## power cuts at every write and sync, in every variant
+	tests/run -t 1800 "crash=$(TESTBIN)/crash_test"
+
+check-asan: ## the C tests under AddressSanitizer and UBSan
+	$(MAKE) BUILD=build-asan SAN=address,undefined CFLAGS='-O1 -g' tests
+	tests/run -t 900 $(foreach t,$(UNIT),"asan/$(t)=build-asan/tests/unit/$(t)") \
+		"asan/lab=build-asan/tests/lab_test" "asan/restore=build-asan/tests/restore_test" \
+		"asan/crash-quick=build-asan/tests/crash_test --quick"
+
+check-tsan: ## the C tests under ThreadSanitizer
+	$(MAKE) BUILD=build-tsan SAN=thread CFLAGS='-O1 -g' tests
+	tests/run -t 900 $(foreach t,$(UNIT),"tsan/$(t)=build-tsan/tests/unit/$(t)") \
+		"tsan/lab=build-tsan/tests/lab_test" "tsan/restore=build-tsan/tests/restore_test"
+
+check-valgrind: tests
+	@set -e; for t in $(UNIT); do $(VALGRIND) $(TESTBIN)/unit/$$t >/dev/null; done
+
+# ---- the rest ---------------------------------------------------------------
+.PHONY: demo fuzz bench-micro clean help
+demo: ## the main job on a real disk image, told as a story
+	@tools/deps demo
+	@$(MAKE) -s all
+	tools/demo.sh
+
+clean: ## remove what was built
+	rm -rf build build-asan build-tsan build-clang build-fuzz $(PROGRAMS)
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
