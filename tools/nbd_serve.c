@@ -34,6 +34,8 @@
 /* How long a store may take to open, and nbdkit to greet. */
 #define OPEN_MAX_MS  300000
 #define GREET_MAX_MS 10000
+/* How long nbdkit may take to end after the store was refused. */
+#define REFUSED_MAX_MS 5000
 /* An nbdkit that lives this long is no part of a crash loop. Those that do not
  * are started again after 0.1, 0.2, 0.4, ... up to 3 s; then we give up. But
  * not where a client hung up on nbdkit 1.32: that is no fault of the store's.
@@ -265,6 +267,7 @@ on_message(struct serve *s, char *text)
 		on_ready(s);
 	} else if (sscanf(text, "failed %d", &code) == 1) {
 		s->refused = code;
+		s->until_ms = now_ms() + REFUSED_MAX_MS;
 	} else if (sscanf(text, "log %d %d %n", &level, &code, &at) == 2 &&
 		   at) {
 		text += at;
@@ -486,6 +489,8 @@ on_time(struct serve *s)
 {
 	if (s->state == WAITING)
 		start(s);
+	else if (s->refused)
+		fail_refused(s);
 	else if (s->state == OPENING)
 		fail(s, "failed",
 		     "the store has not opened within %d s: look "
