@@ -368,6 +368,22 @@ static void test_failed_sync_drops(void **state)
 	simdisk_free(d);
 }
 
+static void test_torn_pages(void **state)
+{
+	struct simdisk *d = settled_disk();
+	struct sim_fd fd = open_file(d, SIM_CARD, "f", 0);
+
+	(void)state;
+	put(d, fd, 'b', 2 * SIM_PAGE, 0);	/* whole pages */
+	put(d, fd, 'c', 100, 50);		/* in a page that is pending */
+	put(d, fd, 'd', 100, 16 * SECTOR);	/* where nothing was */
+	assert_int_equal(simdisk_torn_pages(d), 0);
+	assert_int_equal(simdisk_sync(d, fd), 0);
+	put(d, fd, 'e', 100, 50);
+	assert_int_equal(simdisk_torn_pages(d), 1);
+	simdisk_free(d);
+}
+
 static void test_tamper(void **state)
 {
 	struct simdisk *d = settled_disk();
@@ -773,6 +789,7 @@ int main(void)
 		cmocka_unit_test(test_arm),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_failed_sync_drops),
+		cmocka_unit_test(test_torn_pages),
 		cmocka_unit_test(test_tamper),
 		cmocka_unit_test(test_medium),
 		cmocka_unit_test(test_sqlite),

@@ -303,6 +303,40 @@ static void test_pulled_card(void **state)
 	world_free(w);
 }
 
+/* The process dies again and again while it recovers, in one boot: each time
+ * what was acknowledged is still known, and still there. */
+static void test_dying_recoveries(void **state)
+{
+	struct world *w = made(), *v;
+	uint64_t tick, begun;
+	int deaths, done;
+
+	(void)state;
+	assert_code(w, world_open(w, 0), 0);
+	work(w, 1, 3);
+	assert_code(w, world_write(w, 0, 150 * KIB, 0), 0);
+	assert_code(w, world_discard(w, 40 * KIB, 20 * KIB, 0), 0);
+	world_cut(w, SIM_KEEP_ALL, 0);
+	for (tick = 1, done = 0; !done; tick++) {
+		v = world_clone(w);
+		for (deaths = 0; deaths < 3 && !done; deaths++) {
+			begun = simdisk_ticks(v->disk);
+			simdisk_arm(v->disk, begun + tick);
+			done = world_open(v, 0) == 0 &&
+			       !simdisk_is_off(v->disk);
+			simdisk_arm(v->disk, 0);
+			if (!done)
+				world_cut(v, SIM_KEEP_ALL, 0);
+		}
+		if (!done)
+			assert_code(v, world_open(v, 0), 0);
+		assert_model(v);
+		world_free(v);
+	}
+	assert_true(tick > 10);
+	world_free(w);
+}
+
 /* ---- failures --------------------------------------------------------------- */
 
 static void test_failed_sync(void **state)
@@ -607,6 +641,7 @@ int main(void)
 		cmocka_unit_test(test_stale_card),
 		cmocka_unit_test(test_lying_card),
 		cmocka_unit_test(test_pulled_card),
+		cmocka_unit_test(test_dying_recoveries),
 		cmocka_unit_test(test_failed_sync),
 		cmocka_unit_test(test_failed_commit),
 		cmocka_unit_test(test_failed_append),

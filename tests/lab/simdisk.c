@@ -197,11 +197,42 @@ static int room_for(const struct simdisk *d, enum sim_side side, uint64_t more)
 	       simfile_used(d, side) + more <= d->capacity[side];
 }
 
+/* Whether the page around a place holds bytes on the disk and none pending. */
+static int page_is_clean(const struct simdisk *d, const struct simfile *f,
+			 uint64_t place)
+{
+	uint64_t from = place / SIM_PAGE * SIM_PAGE, to = from + SIM_PAGE;
+	size_t i;
+
+	if (f->now.len_bytes <= from)
+		return 0;
+	for (i = 0; i < d->pending_count; i++) {
+		const struct simpending *p = &d->pending[i];
+
+		if (p->kind == CHANGE_DATA && &d->files[p->file] == f &&
+		    p->offset < to && p->offset + p->len > from)
+			return 0;
+	}
+	return 1;
+}
+
+static void note_torn_pages(struct simdisk *d, const struct simfile *f,
+			    uint64_t offset, uint64_t end)
+{
+	if (f->side != SIM_CARD)
+		return;
+	if (offset % SIM_PAGE != 0 && page_is_clean(d, f, offset))
+		d->torn_pages++;
+	else if (end % SIM_PAGE != 0 && page_is_clean(d, f, end))
+		d->torn_pages++;
+}
+
 static void write_now(struct simdisk *d, struct simfile *f, const void *buf,
 		      size_t len, uint64_t offset)
 {
 	if (len == 0)
 		return;
+	note_torn_pages(d, f, offset, offset + len);
 	if (offset + len > f->now.len_bytes)
 		pend(d, CHANGE_SIZE, f, offset + len, NULL, 0);
 	pend(d, CHANGE_DATA, f, offset, buf, len);

@@ -42,6 +42,7 @@ enum sim_op { SIM_READ, SIM_CREATE, SIM_WRITE, SIM_TRUNCATE, SIM_SYNC,
 
 #define SIM_NAME_BYTES 64
 #define SIM_SECTOR 512
+#define SIM_PAGE 4096
 
 struct simdisk *simdisk_new(void);
 /* A second disk in the same state, without handles, locks and faults. */
@@ -149,6 +150,10 @@ void simdisk_count(struct simdisk *d, enum sim_side side, const char *name,
 		   struct sim_count *count);
 /* Bytes that the files of a side take. */
 uint64_t simdisk_used(struct simdisk *d, enum sim_side side);
+/* Writes on the card that covered a part of a 4 KiB page whose bytes were not
+ * pending: the kernel reads such a page and writes old bytes again, which a
+ * card that loses power then may lose with the new ones. A store makes none. */
+uint64_t simdisk_torn_pages(struct simdisk *d);
 /* Pending changes of a side: 0 = everything is durable. */
 size_t simdisk_pending(struct simdisk *d, enum sim_side side);
 

@@ -58,6 +58,7 @@ struct simdisk {
 	uint64_t capacity[SIM_SIDES];
 	int lying[SIM_SIDES];
 	struct sim_count count[SIM_SIDES];
+	uint64_t torn_pages;
 };
 
 /* All below: the caller holds the lock. */

@@ -51,6 +51,7 @@ struct simdisk *simdisk_clone(struct simdisk *src)
 	memcpy(d->capacity, src->capacity, sizeof(d->capacity));
 	memcpy(d->lying, src->lying, sizeof(d->lying));
 	memcpy(d->count, src->count, sizeof(d->count));
+	d->torn_pages = src->torn_pages;
 	d->file_count = src->file_count;
 	d->files = sim_alloc(src->file_count * sizeof(*d->files));
 	for (i = 0; i < src->file_count; i++) {
@@ -208,6 +209,16 @@ uint64_t simdisk_used(struct simdisk *d, enum sim_side side)
 	used = simfile_used(d, side);
 	pthread_mutex_unlock(&d->lock);
 	return used;
+}
+
+uint64_t simdisk_torn_pages(struct simdisk *d)
+{
+	uint64_t n;
+
+	pthread_mutex_lock(&d->lock);
+	n = d->torn_pages;
+	pthread_mutex_unlock(&d->lock);
+	return n;
 }
 
 size_t simdisk_pending(struct simdisk *d, enum sim_side side)

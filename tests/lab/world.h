@@ -19,6 +19,7 @@ struct vfs_sim;
 struct world_shape {
 	uint64_t vdisk_bytes, capacity_bytes, segment_bytes, chunk_bytes;
 	uint64_t checkpoint_log_bytes, sync_bytes, fill_ahead_bytes;
+	int freshness;		/* LBS_FRESHNESS_..., 0 = the default */
 };
 
 struct world {
