@@ -10,7 +10,7 @@ LIBLBS_SRC := $(CRYPTO_SRC) $(FORMAT_SRC) \
               liblbs/log/segtab.c liblbs/log/seal.c liblbs/log/append.c liblbs/log/scan.c \
               liblbs/store/create.c liblbs/store/open.c liblbs/store/replay.c \
               liblbs/store/io.c liblbs/store/flush.c liblbs/store/checkpoint.c \
-              liblbs/store/fill.c liblbs/store/run.c liblbs/store/card.c liblbs/store/stat.c \
+              liblbs/store/fill.c liblbs/store/run.c liblbs/store/fork.c liblbs/store/card.c liblbs/store/stat.c \
               liblbs/store/range.c liblbs/store/background.c liblbs/store/metaroom.c
 
 COMMON_SRC := tools/common/keyopt.c tools/common/names.c tools/common/options.c \

@@ -17,6 +17,7 @@ struct worker {
 	int (*work)(lbs_store *s);
 	int (*due)(lbs_store *s);
 	int asked, running;
+	int repeat;		/* as long as it is due, not once a wake-up */
 	unsigned period_seconds; /* 0: only when asked */
 };
 
@@ -79,10 +80,9 @@ work(void *arg)
 		pthread_mutex_unlock(&b->lock);
 		/* An error has stopped the store and been told; the thread only
 		 * ends with the store. */
-		while (!atomic_load(&b->store->failed) &&
-		       !b->stopping && w->due(b->store))
-			if (w->work(b->store))
-				break;
+		while (!atomic_load(&b->store->failed) && !b->stopping &&
+		       w->due(b->store) && w->work(b->store) == 0 && w->repeat)
+			;
 		pthread_mutex_lock(&b->lock);
 	}
 	pthread_mutex_unlock(&b->lock);
@@ -107,10 +107,11 @@ background_start(lbs_store *s)
 		int (*work)(lbs_store *);
 		int (*due)(lbs_store *);
 		unsigned period;
+		int repeat;
 	} kind[WORKERS] = {
-		[SYNCER] = { store_flush_anchored, sync_due, SYNC_SECONDS },
-		[CHECKPOINTER] = { store_checkpoint, checkpoint_due, 0 },
-		[FILLER] = { store_fill_one, store_fill_wanted, 0 },
+		[SYNCER] = { store_flush_anchored, sync_due, SYNC_SECONDS, 0 },
+		[CHECKPOINTER] = { store_checkpoint, checkpoint_due, 0, 0 },
+		[FILLER] = { store_fill_one, store_fill_wanted, 0, 1 },
 	};
 	pthread_condattr_t attr;
 	struct background *b;
@@ -132,6 +133,7 @@ background_start(lbs_store *s)
 		w->work = kind[i].work;
 		w->due = kind[i].due;
 		w->period_seconds = kind[i].period;
+		w->repeat = kind[i].repeat;
 		pthread_cond_init(&w->wake, &attr);
 		if (pthread_create(&w->thread, NULL, work, w)) {
 			background_stop(s);

@@ -32,7 +32,7 @@
 
 /* Defaults of struct store_env's zeroes. */
 #define CHECKPOINT_LOG_BYTES (512ull << 20)
-#define SYNC_BYTES (16ull << 20)
+#define SYNC_BYTES (6ull << 20)
 #define FILL_AHEAD_BYTES (64ull << 20)
 /* Opening makes pieces; more than this and it writes a checkpoint. */
 #define PIECES_WANTED 8
@@ -50,7 +50,7 @@ struct lbs_vdisk {
 
 struct lbs_store {
 	/* constant after open */
-	pid_t pid;
+	unsigned forks;		/* of this process when it opened the store */
 	struct store_env env;
 	struct logger log;
 	int rdonly, accept_loss;
@@ -117,6 +117,10 @@ count(lbs_store *s, int stat, uint64_t n)
 {
 	atomic_fetch_add_explicit(&s->stat[stat], n, memory_order_relaxed);
 }
+
+/* fork.c: how often this process is a child's child since the first call: a
+ * handle from before a fork is noticed without a system call. */
+unsigned store_forks(void);
 
 /* 0, or why a call cannot be: LBS_EFORK, LBS_EROFS, LBS_EFAILED. */
 int store_may_write(lbs_store *s);

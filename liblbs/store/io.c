@@ -269,7 +269,7 @@ lbs_vdisk_readv(lbs_vdisk *v, const struct iovec *iov, int iov_count,
 
 	if (rc || !in_range(v, len, offset))
 		return LBS_EINVAL;
-	if (getpid() != v->store->pid)
+	if (v->store->forks != store_forks())
 		return LBS_EFORK;
 	count(v->store, LBS_STAT_READ_OPS, 1);
 	count(v->store, LBS_STAT_READ_BYTES, len);
@@ -575,7 +575,7 @@ lbs_vdisk_extents(lbs_vdisk *v, uint64_t len, uint64_t offset,
 
 	if (!in_range(v, len, offset))
 		return LBS_EINVAL;
-	if (getpid() != v->store->pid)
+	if (v->store->forks != store_forks())
 		return LBS_EFORK;
 	while (lba < last) {
 		uint64_t n = last - lba < STATUS_BLOCKS ? last - lba

@@ -19,7 +19,7 @@
 int
 store_may_write(lbs_store *s)
 {
-	if (s->pid != getpid())
+	if (s->forks != store_forks())
 		return LBS_EFORK;
 	if (s->rdonly)
 		return LBS_EROFS;
@@ -354,7 +354,7 @@ store_new(const struct store_env *env, const struct lbs_open_options *options)
 
 	if (!s)
 		return NULL;
-	s->pid = getpid();
+	s->forks = store_forks();
 	s->env = *env;
 	if (options) {
 		s->log = (struct logger){ options->log, options->log_ctx };
@@ -660,7 +660,7 @@ lbs_store_close(lbs_store *s)
 	if (!s)
 		return 0;
 	posix = s->posix;
-	if (s->pid != getpid())
+	if (s->forks != store_forks())
 		return LBS_EFORK; /* the parent's: not even memory is ours */
 	background_stop(s);
 	if (!s->rdonly)
@@ -684,7 +684,7 @@ lbs_vdisk_open(lbs_store *s, const char *name, lbs_vdisk **out)
 	lbs_vdisk *v;
 
 	*out = NULL;
-	if (s->pid != getpid())
+	if (s->forks != store_forks())
 		return LBS_EFORK;
 	if (!name || !*name)
 		name = "disk";
