@@ -342,9 +342,13 @@ judge(struct replay *r)
 	if (durable_to > r->durable_to)
 		r->durable_to = durable_to;
 
-	/* A record that knows more than the metadata: an old metadata file. */
+	/* A record that knows more than the metadata: an old metadata file. Of
+	 * the sessions that began to write only the last one tells: what began
+	 * before it and is not known any more was cut off by a recovery. */
 	if (r->card.session > r->state.session ||
-	    r->card.begun > known_begun(r) || r->checkpoint > r->state.checkpoint ||
+	    (r->card.begun >= r->state.session &&
+	     r->card.begun > known_begun(r)) ||
+	    r->checkpoint > r->state.checkpoint ||
 	    (r->s->freshness == LBS_FRESHNESS_FLUSH &&
 	     r->durable_to > r->anchor.recno)) {
 		r->missing = LBS_ESTALEMETA;
