@@ -58,6 +58,8 @@ index_head_encode(const struct index_head *head, uint8_t out[INDEX_FIXED_BYTES])
 int
 index_head_decode(const uint8_t *in, uint32_t index_len, struct index_head *out)
 {
+	if (index_len < INDEX_FIXED_BYTES)
+		return -1;
 	out->segment = get32(in);
 	out->stream = get32(in + 4);
 	out->serial = get64(in + 8);
