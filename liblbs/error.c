@@ -20,10 +20,10 @@ static const struct {
 	[-LBS_ENOSPC] = { "no-space", ENOSPC, "no space left in the store" },
 	[-LBS_EMETAFULL] = { "metadata-full", EIO, "internal flash is full" },
 	[-LBS_EROFS] = { "read-only", EROFS, "the store is open read-only" },
-	[-LBS_EBUSY] = { "busy", EBUSY, "the store is in use" },
-	[-LBS_ENOENT] = { "not-found", ENOENT, "not found" },
-	[-LBS_EEXIST] = { "exists", EEXIST, "already exists" },
-	[-LBS_ENOTSUP] = { "unsupported", ENOTSUP, "not supported by this build" },
+	[-LBS_EBUSY] = { "busy", EIO, "the store is in use" },
+	[-LBS_ENOENT] = { "not-found", EIO, "not found" },
+	[-LBS_EEXIST] = { "exists", EIO, "already exists" },
+	[-LBS_ENOTSUP] = { "unsupported", EIO, "not supported by this build" },
 	[-LBS_ENOTSTORE] = { "not-a-store", EIO, "not an LBS store" },
 	[-LBS_EVERSION] = { "newer-format", EIO, "the store needs a newer LBS" },
 	[-LBS_ECORRUPT] = { "corrupt-metadata", EIO, "the metadata file is corrupt" },
@@ -37,7 +37,7 @@ static const struct {
 	[-LBS_EFORK] = { "forked", EIO, "the store was opened by the parent process" },
 	[-LBS_EWRONGKEY] = { "wrong-key", EIO, "the key does not fit" },
 	[-LBS_EINTERNAL] = { "internal", EIO, "internal error" },
-	[-LBS_ECANCELLED] = { "cancelled", EINTR, "cancelled" },
+	[-LBS_ECANCELLED] = { "cancelled", EIO, "cancelled" },
 };
 
 #define TABLE_LEN (int)(sizeof table / sizeof table[0])
