@@ -16,6 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Before cmocka, which has a macro "fail"; ours is called as (fail)(...). */
+#include "liblbs/error.h"
+
 #include <cmocka.h>
 
 static uint64_t unit_state;
