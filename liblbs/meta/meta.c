@@ -233,31 +233,43 @@ meta_create(const char *path, const char *vfs, const struct meta_store *store,
 	return rc;
 }
 
+/* Is it ours? Asked before anything is set, so that a stranger's database is
+ * left as it is. */
+static int
+check_ours(struct meta *m)
+{
+	struct logger loud = m->log;
+	char expect[32];
+	int rc = pragma(m, "PRAGMA application_id", NULL);
+
+	if (rc)
+		return rc;
+	snprintf(expect, sizeof expect, "%d", APPLICATION_ID);
+	m->log.fn = NULL;
+	rc = pragma(m, "PRAGMA application_id", expect);
+	m->log = loud;
+	return rc ? fail(&m->log, LBS_ENOTSTORE,
+			 "not an LBS store: check the name")
+		  : 0;
+}
+
 int
 meta_open(const char *path, const char *vfs, int flags, const struct logger *log,
 	  struct meta **out)
 {
-	char expect[32];
 	struct meta *m = NULL;
 	int rc;
 
 	*out = NULL;
 	rc = open_db(path, vfs, SQLITE_OPEN_READWRITE, log, &m);
-	m->rdonly = flags & META_RDONLY;
-	snprintf(expect, sizeof expect, "%d", APPLICATION_ID);
+	if (rc == 0) {
+		m->rdonly = flags & META_RDONLY;
+		rc = pragma(m, "PRAGMA locking_mode=EXCLUSIVE", "exclusive");
+	}
+	if (rc == 0)
+		rc = check_ours(m);
 	if (rc == 0)
 		rc = settings(m);
-	if (rc == 0 && pragma(m, "PRAGMA application_id", NULL) == 0) {
-		struct logger quiet = m->log;
-
-		m->log.fn = NULL;
-		rc = pragma(m, "PRAGMA application_id", expect);
-		m->log = quiet;
-		if (rc)
-			rc = fail(&m->log, LBS_ENOTSTORE,
-				  "an SQLite file, but not an LBS store: check "
-				  "the name");
-	}
 	if (rc == 0)
 		rc = meta_store_row_read(m, &m->store);
 	if (rc == 0)
@@ -283,7 +295,10 @@ meta_peek(const char *path, const char *vfs, const struct logger *log,
 				      (unsigned char)*p);
 	snprintf(uri + n, sizeof uri - n, "?immutable=1");
 	rc = open_db(uri, vfs, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, log, &m);
-	m->rdonly = 1;
+	if (rc == 0) {
+		m->rdonly = 1;
+		rc = check_ours(m);
+	}
 	if (rc == 0)
 		rc = meta_store_row_read(m, store);
 	if (rc == 0)

@@ -314,6 +314,12 @@ undo(struct created *c, struct medium *card, uint32_t chunks)
 }
 
 static int
+code_of_making(int err)
+{
+	return err == EACCES || err == EPERM || err == EROFS ? LBS_EROFS : LBS_EIO;
+}
+
+static int
 make_files(struct created *c, const char *path, const char *data_dir,
 	   const struct lbs_create_options *o, const struct logger *log,
 	   struct medium **card)
@@ -337,7 +343,7 @@ make_files(struct created *c, const char *path, const char *data_dir,
 	/* SQLite would make it readable by others. */
 	fd = open(c->meta, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
-		return fail(log, errno == EEXIST ? LBS_EEXIST : LBS_EIO,
+		return fail(log, errno == EEXIST ? LBS_EEXIST : code_of_making(errno),
 			    errno == EEXIST
 				    ? "the metadata file exists already: choose "
 				      "another name, or remove it"
@@ -349,7 +355,7 @@ make_files(struct created *c, const char *path, const char *data_dir,
 	err = medium_posix_open(data_dir, 1, card);
 	if (err || !realpath(data_dir, c->dir)) {
 		c->made_dir = c->made_dir && !err;
-		return fail(log, LBS_EIO,
+		return fail(log, code_of_making(err ? -err : errno),
 			    "the data directory %s cannot be made or opened "
 			    "(%s): check the card", data_dir,
 			    strerror(err ? -err : errno));

@@ -522,8 +522,8 @@ posix_meta_free(void *ctx)
 
 /* Looks at the file without opening it: nothing but SQLite may (brief condition
  * 12). */
-static int
-look(const char *path, const struct logger *log)
+int
+store_look(const char *path, const struct logger *log)
 {
 	struct stat st;
 
@@ -547,7 +547,7 @@ posix_env(const char *path, const struct lbs_open_options *options,
 	int rdonly = options && options->flags & LBS_RDONLY, err;
 	struct meta_store store;
 	struct meta_state state;
-	int rc = look(path, log);
+	int rc = store_look(path, log);
 
 	*out = NULL;
 	if (!p && rc == 0)

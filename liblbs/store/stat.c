@@ -157,7 +157,9 @@ lbs_store_peek(const char *path, lbs_log_fn *fn, void *log_ctx,
 
 	if (!path || !info || info->struct_size < sizeof *info)
 		return LBS_EINVAL;
-	rc = meta_peek(path, NULL, &log, &store, &state);
+	rc = store_look(path, &log);
+	if (rc == 0)
+		rc = meta_peek(path, NULL, &log, &store, &state);
 	if (rc == 0)
 		fill_info(&store, &state, 1, info);
 	return rc;
