@@ -51,7 +51,7 @@ sys.exit(0 if d["schema"] == 1 and ('"$1"') else 1)' 2>>err ||
 # What a store consists of, in one checksum; locks and logs of SQLite aside.
 print_of() {
 	find "$@" -type f ! -name '*.run' ! -name '*-wal' ! -name '*-shm' -print0 |
-		sort -z | xargs -0 -r sha256sum | sha256sum
+		sort -z | xargs -0 -r b2sum | b2sum
 }
 # unchanged COMMAND...: an expect line that must leave store and card alone.
 unchanged() {
@@ -229,6 +229,20 @@ holds "a full card leaves nothing behind" \
 expect 1 io no_create_limited 8 "$lbs" create -q --size 64M --data card/n flash/n.lbs
 holds "failing internal flash leaves nothing behind" \
 	bash -c '! ls -d flash/n.lbs* card/n* 2>/dev/null | grep .'
+# File systems that are really full, where mounting is allowed.
+if unshare -m true 2>/dev/null; then
+	mkdir small
+	on_small() { # SIZE COMMAND...
+		unshare -m bash -c 'mount -t tmpfs -o "size=$0" none small && "$@"; s=$?
+			ls -A small >left; exit $s' "$@"
+	}
+	expect 1 metadata-full on_small 1M "$lbs" create -q --size 64M --data card/n small/n.lbs
+	holds "full internal flash leaves nothing behind" bash -c '[ ! -s left ] && [ ! -e card/n ]'
+	expect 1 no-space on_small 4M "$lbs" create -q --size 64M --data small/n flash/n.lbs
+	holds "a full card leaves nothing behind" bash -c '[ ! -s left ] && ! ls flash/n.lbs* 2>/dev/null'
+	expect 1 no-space on_small 40M "$lbs" create -q --preallocate --size 64M --data small/n flash/n.lbs
+	holds "and nothing when all was asked for" bash -c '[ ! -s left ] && ! ls flash/n.lbs* 2>/dev/null'
+fi
 for signal in INT TERM HUP; do
 	"$lbs" create -q --size 4G --preallocate --data card/n flash/n.lbs >out 2>err &
 	pid=$!
