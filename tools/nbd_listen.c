@@ -273,7 +273,7 @@ now_ms(void)
 }
 
 int
-listener_greeted(const struct listener *listener, int timeout_ms)
+listener_greeted(const struct listener *listener, int watch, int timeout_ms)
 {
 	/* Client flags (fixed newstyle), then IHAVEOPT, NBD_OPT_ABORT, length.
 	 */
@@ -296,11 +296,15 @@ listener_greeted(const struct listener *listener, int timeout_ms)
 	if (fd < 0 || connect(fd, (struct sockaddr *)&address, len) < 0)
 		goto out;
 	while (have < sizeof(greeting)) {
-		struct pollfd polls = { .fd = fd, .events = POLLIN };
+		struct pollfd polls[2] = {
+			{ .fd = fd, .events = POLLIN },
+			{ .fd = watch }, /* its end is always reported */
+		};
 		int64_t left = deadline - now_ms();
 		ssize_t n;
 
-		if (left <= 0 || poll(&polls, 1, (int)left) <= 0)
+		if (left <= 0 || poll(polls, 2, (int)left) <= 0 ||
+		    polls[1].revents)
 			goto out;
 		n = recv(fd, greeting + have, sizeof(greeting) - have, 0);
 		if (n <= 0)

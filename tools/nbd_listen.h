@@ -37,8 +37,10 @@ int listener_open_tcp(struct report *report, const char *address, uint16_t port,
 int listener_listen(struct report *report, struct listener *listener);
 
 /* Connects as a client, waits for an NBD server's greeting and takes leave.
- * Returns 0, or -1 when none came within timeout_ms. */
-int listener_greeted(const struct listener *listener, int timeout_ms);
+ * Returns 0, or -1 when none came within timeout_ms or the peer of the socket
+ * watch was closed. */
+int listener_greeted(const struct listener *listener, int watch,
+		     int timeout_ms);
 
 /* The URI of the default export, to be freed; NULL for want of memory. */
 char *listener_uri(const struct listener *listener, int tls);

@@ -54,7 +54,8 @@ struct serve {
 	struct listener *listener;
 	enum state state;
 	int stopping;		/* asked to end; also while OPENING again */
-	int served;		/* clients could connect once */
+	int opened;		/* the store could be opened once */
+	int served;		/* and clients could connect */
 	int exit_code;		/* when ENDED */
 	struct nbd_child child; /* pid 0: none */
 	int refused;		/* LBS_E... that the plugin told, or 0 */
@@ -207,7 +208,7 @@ write_pidfile(struct serve *s)
 }
 
 /* Tells who started us that clients can connect, and lets go of his terminal.
- */
+ * If he is gone, he did not want to wait: so nobody wants the server. */
 static void
 detach(struct serve *s)
 {
@@ -218,7 +219,7 @@ detach(struct serve *s)
 	fflush(stdout);
 	openlog("lbs-nbd", LOG_PID, LOG_DAEMON);
 	if (write(s->config->ready_fd, &code, 1) != 1)
-		say(s, LBS_LOG_WARNING, "who started the server is gone");
+		stop(s);
 	close(s->config->ready_fd);
 	if (!freopen("/dev/null", "r", stdin) ||
 	    !freopen("/dev/null", "w", stdout) ||
@@ -226,20 +227,31 @@ detach(struct serve *s)
 		say(s, LBS_LOG_WARNING, "the terminal cannot be let go of");
 }
 
+/* Whether nbdkit has closed its end, most likely by dying. */
+static int
+link_ended(const struct serve *s)
+{
+	struct pollfd polls = { .fd = s->child.link };
+
+	return poll(&polls, 1, 0) > 0;
+}
+
 static void
 on_ready(struct serve *s)
 {
 	if (s->state != OPENING)
 		return;
+	s->opened = 1;
 	s->strikes_closed = 0;
 	enter(s, s->stopping ? STOPPING : SERVING);
 	if (s->served || s->stopping)
 		return;
-	if (listener_greeted(s->listener, GREET_MAX_MS) < 0) {
-		fail(s, "failed",
-		     "nbdkit has the store open but does not greet "
-		     "clients: see its messages with --verbose -f");
-		return;
+	if (listener_greeted(s->listener, s->child.link, GREET_MAX_MS) < 0) {
+		if (!link_ended(s))
+			fail(s, "failed",
+			     "nbdkit has the store open but does not greet "
+			     "clients: see its messages with --verbose -f");
+		return; /* on_death comes next */
 	}
 	if (s->config->pidfile && !write_pidfile(s))
 		return;
@@ -354,13 +366,13 @@ describe(int status, char *text, size_t size)
 
 /* Killed after it had served: starts it again, now or after a pause. */
 static void
-start_again(struct serve *s, int was_open, const char *how)
+start_again(struct serve *s, int was_open, int signum, const char *how)
 {
 	int64_t pause = 0;
 
 	if (was_open && now_ms() - s->since_ms >= LIFE_GOOD_MS) {
 		s->strikes = 0;
-	} else if (was_open && s->hung_up) {
+	} else if (was_open && (s->hung_up || signum == SIGKILL)) {
 		pause = PAUSE_MIN_MS;
 	} else {
 		s->strikes_closed += !was_open;
@@ -403,16 +415,16 @@ on_death(struct serve *s, int status)
 		return;
 	if (s->refused) {
 		fail_refused(s);
-	} else if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && s->served) {
+	} else if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && s->opened) {
 		/* Also when somebody else ended nbdkit. */
 		s->exit_code = EXIT_DONE;
 		enter(s, ENDED);
-	} else if (s->stopping && WIFSIGNALED(status) && s->served &&
+	} else if (s->stopping && WIFSIGNALED(status) && s->opened &&
 		   !s->again) {
 		/* The log is whole, but the checkpoint is not taken. */
 		s->again = 1;
 		start(s);
-	} else if (s->stopping && !s->served) {
+	} else if (s->stopping && !s->opened) {
 		s->exit_code = WIFEXITED(status) && WEXITSTATUS(status) == 0
 				       ? EXIT_DONE
 				       : EXIT_FAILED;
@@ -427,8 +439,8 @@ on_death(struct serve *s, int status)
 		fail(s, "not-found",
 		     "nbdkit cannot be run: install the package "
 		     "nbdkit");
-	} else if (WIFSIGNALED(status) && s->served) {
-		start_again(s, before == SERVING, how);
+	} else if (WIFSIGNALED(status) && s->opened) {
+		start_again(s, before == SERVING, WTERMSIG(status), how);
 	} else {
 		fail(s, "failed", "nbdkit %s: its own message says why", how);
 	}

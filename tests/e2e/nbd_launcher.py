@@ -13,7 +13,8 @@ import time
 
 import nbd
 from ledger import Ledger, Load, SECTOR
-from nbdlab import ROOT, Lab, Score, alive, children, seeded, wait_until
+from nbdlab import (ROOT, Lab, Score, alive, children, left_behind, seeded,
+                    wait_until)
 
 rng = seeded()
 score = Score()
@@ -82,6 +83,12 @@ def reachable(lab, seconds=20):
         except nbd.Error:
             return False
     return wait_until(attempt, seconds)
+
+
+def strike(pid, signum):
+    """Sends a signal that kills; returns when it has."""
+    os.kill(pid, signum)
+    wait_until(lambda: not alive(pid), 10)
 
 
 def words():
@@ -260,14 +267,18 @@ def killed_nbdkit():
             h = lab.connect()
             h.pwrite(b"x" * 4096, 8192)
             for signum in (signal.SIGKILL, signal.SIGABRT):
-                os.kill(d.nbdkit(), signum)
+                strike(d.nbdkit(), signum)
                 score.check(f"reachable after signal {signum}", reachable(lab))
+            for _ in range(24):		# somebody else's doing, no crash loop
+                strike(d.nbdkit(), signal.SIGKILL)
+                if not score.check("reachable again", reachable(lab)):
+                    break
             score.check("by another nbdkit", d.nbdkit() not in (None, first))
             score.equal("on the same socket", os.stat(lab.sock).st_ino, inode)
             score.equal("with what was acknowledged", with_client(
                 lab, lambda h: bytes(h.pread(4096, 8192))), b"x" * 4096)
             os.rename(lab.card, lab.card + "2")
-            os.kill(d.nbdkit(), signal.SIGKILL)
+            strike(d.nbdkit(), signal.SIGKILL)
             score.check("a refused store ends it",
                         wait_until(lambda: not alive(d.pid), 20))
             score.check("and its socket", not os.path.exists(lab.sock))
@@ -275,6 +286,24 @@ def killed_nbdkit():
         with Daemon(lab) as d:
             score.check("it can be started again", reachable(lab))
             d.stop()
+        # nbdkit killed as soon as it is up, before lbs-nbd itself is content.
+        for _ in range(5):
+            lab.start()
+            strike(lab.nbdkit(), signal.SIGKILL)
+            score.check("reachable again", reachable(lab))
+            score.equal("the end", lab.stop(), 0)
+        # Who does not wait until it is up does not want it.
+        waiting = subprocess.Popen([LBS_NBD, "-P", lab.work + "/pid2", lab.store])
+        wait_until(lambda: left_behind(lab.work + "/pid2") != [waiting.pid], 5)
+        waiting.kill()
+        waiting.wait()
+        gone = wait_until(lambda: not [p for p in left_behind(lab.work)
+                                       if alive(p)], 10)
+        if not gone:	# it was faster than we
+            for pid in left_behind(lab.work + "/pid2"):
+                os.kill(pid, signal.SIGTERM)
+        score.check("the socket is gone", wait_until(
+            lambda: not os.path.exists(lab.sock), 10))
 
 
 def hang_up():
@@ -363,7 +392,7 @@ def control():
         score.equal("the end, with a client on it", lab.stop(), 0)
         silent.close()
         lab.start()
-        os.kill(lab.nbdkit(), signal.SIGKILL)
+        strike(lab.nbdkit(), signal.SIGKILL)
         score.check("after SIGKILL", reachable(lab))
         score.check("the control socket is a new one",
                     b"counters" in ask(lab, b"stat\n"))
