@@ -33,6 +33,12 @@ static void must(const struct world *w, int rc, const char *what)
 	exit(1);
 }
 
+static void no_pin(void *ctx, uint32_t segment)
+{
+	(void)ctx;
+	(void)segment;
+}
+
 static void put(struct world *w, uint64_t block, unsigned count)
 {
 	must(w, world_write(w, block * MODEL_BLOCK, count * MODEL_BLOCK, 0),
@@ -116,13 +122,15 @@ static void live(struct victim *v, enum victim_state state, uint64_t seed)
 static void learn(struct victim *v)
 {
 	struct world *w = v->w;
-	uint32_t i;
+	struct log_position end;
+	uint32_t i, k;
 
 	must(w, world_open(w, LBS_RDONLY), "opening for reading");
 	v->sealer = w->store->sealer;
 	memcpy(v->data_key, v->sealer.data_key, sizeof(v->data_key));
 	v->sealer.data_key = v->data_key;
 	v->geometry = w->store->geometry;
+	v->live = sim_alloc(v->geometry.segment_count * sizeof(*v->live));
 	v->segments = sim_alloc(v->geometry.segment_count *
 				sizeof(*v->segments));
 	for (i = 0; i < v->geometry.segment_count; i++) {
@@ -133,17 +141,24 @@ static void learn(struct victim *v)
 		if (!info.used)
 			continue;
 		s->segment = i;
-		s->live = info.live;
 		memcpy(s->salt, info.salt, SALT_BYTES);
 		kdf_segment_key(v->data_key, v->sealer.store_id, i, s->salt,
 				s->key);
-		v->segment_count++;
+		v->live[v->segment_count++] = 0;
 	}
+	map_position(w->store->map, &end);
+	v->last_segment = end.segment;
 	for (i = 0; i < v->blocks; i++)
 		must(w, world_read(w, (uint64_t)i * MODEL_BLOCK, MODEL_BLOCK),
 		     "reading");
 	must(w, lbs_vdisk_read(w->vdisk, v->truth, w->shape.vdisk_bytes, 0),
 	     "reading");
+	must(w, map_lookup(w->store->map, 1, 0, v->blocks, v->positions, no_pin,
+			   NULL), "the map");
+	for (i = 0; i < v->blocks; i++)
+		for (k = 0; k < v->segment_count && v->positions[i] != 0; k++)
+			v->live[k] += v->segments[k].segment ==
+				      position_segment(v->positions[i]);
 	must(w, world_close(w), "closing");
 }
 
@@ -154,6 +169,7 @@ struct victim *victim_new(enum victim_state state, uint64_t seed)
 	v->w = world_new(&shape);
 	v->blocks = (uint32_t)(shape.vdisk_bytes / MODEL_BLOCK);
 	v->truth = sim_alloc(shape.vdisk_bytes);
+	v->positions = sim_alloc(v->blocks * sizeof(*v->positions));
 	live(v, state, seed);
 	learn(v);
 	return v;
@@ -169,7 +185,9 @@ void victim_free(struct victim *v)
 		sim_copy_free(v->old[i]);
 	world_free(v->w);
 	free(v->truth);
+	free(v->positions);
 	free(v->segments);
+	free(v->live);
 	free(v);
 }
 
@@ -215,10 +233,10 @@ struct looked victim_look(struct victim *v)
 	uint64_t ticks = simdisk_ticks(v->w->disk);
 
 	l.rc = open_lean(v->w);
-	if (l.rc == 0) {
+	if (l.rc == 0)
 		read_all(v->w, v->truth, v->blocks, &l);
-		must(v->w, world_close(v->w), "closing");
-	}
+	/* Also when opening failed: no handle to the card outlives the look. */
+	must(v->w, world_close(v->w), "closing");
 	if (simdisk_ticks(v->w->disk) != ticks) {
 		fprintf(stderr, "victim: a reader wrote\n");
 		exit(1);
@@ -268,6 +286,28 @@ void victim_where(const struct victim *v, uint32_t segment,
 {
 	medium_file_name(geometry_chunk(&v->geometry, segment), name);
 	*at = geometry_offset(&v->geometry, segment);
+}
+
+void victim_get(const struct victim *v, uint32_t segment, uint32_t offset,
+		void *buf, size_t len)
+{
+	char name[MEDIUM_NAME_BYTES];
+	uint64_t at;
+
+	victim_where(v, segment, name, &at);
+	must(v->w, simdisk_peek(v->w->disk, SIM_CARD, name, buf, len,
+				at + offset), "looking at the card");
+}
+
+void victim_put(struct victim *v, uint32_t segment, uint32_t offset,
+		const void *buf, size_t len)
+{
+	char name[MEDIUM_NAME_BYTES];
+	uint64_t at;
+
+	victim_where(v, segment, name, &at);
+	must(v->w, simdisk_poke(v->w->disk, SIM_CARD, name, buf, len,
+				at + offset), "changing the card");
 }
 
 int victim_records(struct victim *v, const struct victim_segment *segment,

@@ -20,7 +20,6 @@ enum victim_state {
 struct victim_segment {
 	uint32_t segment;
 	uint8_t salt[SALT_BYTES], key[AEAD_KEY_BYTES];
-	uint32_t live;
 };
 
 struct victim {
@@ -29,9 +28,12 @@ struct victim {
 	uint8_t data_key[32];
 	struct geometry geometry;
 	uint8_t *truth;		/* what the vdisk holds */
+	uint64_t *positions;	/* where each block's frame is; 0 = a hole */
 	uint32_t blocks;
 	struct victim_segment *segments; /* in use, ascending */
+	uint32_t *live;		/* blocks in each that the guest can see */
 	uint32_t segment_count;
+	uint32_t last_segment;	/* where the log ends */
 	/* Older states of the same card, oldest first. */
 	struct sim_copy *old[4];
 	uint32_t old_count;
@@ -59,6 +61,11 @@ struct looked victim_live_on(struct victim *v);
 /* The card file that holds a segment and where in it that begins. */
 void victim_where(const struct victim *v, uint32_t segment,
 		  char name[MEDIUM_NAME_BYTES], uint64_t *at);
+/* Bytes at an offset of a segment, on this machine's card. */
+void victim_get(const struct victim *v, uint32_t segment, uint32_t offset,
+		void *buf, size_t len);
+void victim_put(struct victim *v, uint32_t segment, uint32_t offset,
+		const void *buf, size_t len);
 /* Whole records of a segment in use, by the code that replays. */
 int victim_records(struct victim *v, const struct victim_segment *segment,
 		   void (*fn)(void *ctx, const struct victim_segment *segment,
