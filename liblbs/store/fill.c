@@ -16,18 +16,20 @@
 #define WRITE_BYTES (512u << 10) /* the recording unit of SD class 10 */
 
 /* The first segment that is not filled; count if there is none. They are filled
- * in order, but a loss that was accepted may have left a gap. */
+ * in order, but a loss that was accepted may have left a gap: of a segment cut
+ * short there, what is left is not written over while it is in use. */
 static uint32_t
 next_unfilled(lbs_store *s)
 {
-	uint32_t filled, free;
+	struct segment_info info;
+	uint32_t i;
 
-	segtab_room(s->segtab, &filled, &free);
-	if (filled < s->geometry.segment_count &&
-	    segtab_is_filled(s->segtab, filled))
-		for (filled = 0; segtab_is_filled(s->segtab, filled); filled++)
-			;
-	return filled;
+	for (i = 0; i < s->geometry.segment_count; i++) {
+		segtab_info(s->segtab, i, &info);
+		if (!info.filled && !info.used)
+			break;
+	}
+	return i;
 }
 
 static int

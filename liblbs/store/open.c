@@ -214,10 +214,11 @@ load_chunk(void *ctx, uint32_t chunk, uint32_t filled)
 	char name[MEDIUM_NAME_BYTES];
 	int err;
 
-	if (!filled)
-		return 0;
 	medium_file_name(chunk, name);
 	err = card->ops->open(card, chunk, s->rdonly ? MEDIUM_OPEN_RDONLY : 0);
+	/* No room in it; but what an accepted loss left is still read. */
+	if (!filled)
+		return 0;
 	if (!err)
 		err = card->ops->size(card, chunk, &size);
 	if (s->accept_loss && (err == -ENOENT || (!err && size < want))) {
