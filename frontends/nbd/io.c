@@ -51,7 +51,12 @@ lbs_flags(uint32_t flags)
 int64_t
 io_size(void *handle)
 {
-	return (int64_t)lbs_vdisk_size(vdisk_of(handle));
+	uint64_t size;
+
+	server_enter();
+	size = lbs_vdisk_size(vdisk_of(handle));
+	server_leave();
+	return (int64_t)size;
 }
 
 int

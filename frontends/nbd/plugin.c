@@ -210,9 +210,13 @@ static const char *
 export_description(void *handle)
 {
 	struct connection *connection = handle;
+	const char *text;
 
-	return nbdkit_printf_intern("LBS virtual disk %s",
+	server_enter();
+	text = nbdkit_printf_intern("LBS virtual disk %s",
 				    lbs_vdisk_name(connection->vdisk));
+	server_leave();
+	return text;
 }
 
 static int
