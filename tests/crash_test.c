@@ -80,7 +80,10 @@ static struct world *fresh_store(uint64_t seed)
 	struct world *w;
 	int rc;
 
-	/* Every third seed anchors at checkpoints only. */
+	/* The second seed and every third from there has a card that is too
+	 * small, the third and every third anchors at checkpoints only. */
+	if (seed % 3 == 2)
+		shape.capacity_bytes = WORKLOAD_TIGHT_BYTES;
 	if (seed % 3 == 0)
 		shape.freshness = LBS_FRESHNESS_CHECKPOINT;
 	w = world_new(&shape);
@@ -307,12 +310,17 @@ static uint64_t uncut(const struct world *fresh, uint64_t seed)
 	world_free(w);
 	printf("seed %llu: %llu requests, %llu ticks, %llu segments of log, "
 	       "%llu checkpoints, %llu segments used again, %llu reopenings "
-	       "(%llu after SIGKILL)\n",
+	       "(%llu after SIGKILL), %llu refused\n",
 	       (unsigned long long)seed, (unsigned long long)s.requests,
 	       (unsigned long long)s.ticks, (unsigned long long)s.log_segments,
 	       (unsigned long long)s.checkpoints, (unsigned long long)s.reuses,
-	       (unsigned long long)s.sessions, (unsigned long long)s.deaths);
+	       (unsigned long long)s.sessions, (unsigned long long)s.deaths,
+	       (unsigned long long)s.refusals);
 	fflush(stdout);
+	if (seed % 3 == 2 && s.refusals == 0) {
+		printf("FAILED the small card was never full\n");
+		exit(1);
+	}
 	if (s.log_segments < 3 || s.checkpoints < 2 || s.reuses < 1 ||
 	    s.deaths < 1) {
 		printf("FAILED the workload must cross three segments and two "

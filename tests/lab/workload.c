@@ -141,6 +141,11 @@ static int discard_all(struct run *r)
 	return rc;
 }
 
+static int is_tight(const struct world *w)
+{
+	return w->shape.capacity_bytes < workload_shape.capacity_bytes;
+}
+
 /* A place for len bytes; every other one on a block. */
 static uint64_t place(struct run *r, uint64_t len)
 {
@@ -224,6 +229,12 @@ int workload_run(struct world *w, uint64_t seed, struct workload_seen *seen,
 			continue;
 		}
 		rc = step_once(&r, step);
+		if (rc == LBS_ENOSPC && is_tight(w)) {
+			/* Refused whole, and nothing else is wrong. */
+			if (seen != NULL)
+				seen->refusals++;
+			rc = 0;
+		}
 		if (rc != 0)
 			return failed(&r, "step %u gave %s", step,
 				      rc == 1 ? "wrong bytes"
@@ -247,6 +258,12 @@ static int go_on(struct world *w)
 {
 	int rc = world_write(w, 3 * MODEL_BLOCK, 2 * MODEL_BLOCK, 0);
 
+	/* On a full store a discard still works, and makes room. */
+	if (rc == LBS_ENOSPC && is_tight(w)) {
+		rc = world_discard(w, 0, MIB, 0);
+		if (rc == 0)
+			rc = lbs_store_checkpoint(w->store);
+	}
 	if (rc == 0)
 		rc = world_write(w, 5 * MODEL_BLOCK + 700, 5000, LBS_FUA);
 	if (rc == 0)

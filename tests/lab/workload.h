@@ -13,12 +13,15 @@
 /* A vdisk of 1.25 MiB and a bit over 64 KiB segments, so few that the log comes
  * round; checkpoints and syncs every few hundred KiB. */
 extern const struct world_shape workload_shape;
+/* The same on so small a card that requests are refused now and then. */
+#define WORKLOAD_TIGHT_BYTES (5u << 20)
 
 /* What a run came through; counted from what the store and the card show. */
 struct workload_seen {
 	uint64_t requests, flushes, sessions, deaths, ticks;
 	uint64_t checkpoints, log_segments;
 	uint64_t reuses;	/* a segment's header was seen with a new salt */
+	uint64_t refusals;	/* requests that got "no space" */
 };
 
 enum { WORKLOAD_DONE, WORKLOAD_CUT, WORKLOAD_FAILED };

@@ -106,6 +106,8 @@ int world_open(struct world *w, unsigned flags)
 	memset(&o, 0, sizeof(o));
 	o.struct_size = sizeof(o);
 	o.flags = flags;
+	/* The least: such small disks need no more, and tables take time. */
+	o.map_limit_bytes = 4u << 20;
 	o.log = note;
 	o.log_ctx = w;
 	w->log_code = 0;
