@@ -54,6 +54,7 @@ struct lbs_store {
 	struct store_env env;
 	struct logger log;
 	int rdonly, accept_loss;
+	int card_older;		/* its last session is not the metadata's */
 	struct sealer sealer;
 	struct geometry geometry;
 	uint8_t *data_key;	/* secret */

@@ -227,7 +227,13 @@ load_chunk(void *ctx, uint32_t chunk, uint32_t filled)
 		warn(&s->log, LBS_EDATAMISSING,
 		     "the chunk file %s lacks what lay behind its byte %llu",
 		     name, (unsigned long long)(err ? 0 : size));
-	} else if (err == -ENOENT)
+	} else if (s->card_older && (err == -ENOENT || (!err && size < want)))
+		return fail(&s->log, LBS_ESTALECARD,
+			    "the card is an older copy of this store's card, "
+			    "without all of the chunk file %s: insert the newest "
+			    "card, or run lbsck --accept-loss to see what is "
+			    "lost and go on without it", name);
+	else if (err == -ENOENT)
 		return fail(&s->log, LBS_ECARDMISSING,
 			    "the chunk file %s is missing from the card: insert "
 			    "the right card, or copy the file back", name);
@@ -330,10 +336,15 @@ load_tables(lbs_store *s)
 }
 
 static int
-load_state(lbs_store *s)
+load_state(lbs_store *s, const struct card_sealed *on_card)
 {
-	int rc = meta_segment_each(s->meta, load_segment, s);
+	struct meta_state state;
+	int rc = meta_state_get(s->meta, &state);
 
+	s->card_older = rc == 0 && on_card->session &&
+			on_card->session < state.session;
+	if (rc == 0)
+		rc = meta_segment_each(s->meta, load_segment, s);
 	if (rc == 0)
 		rc = load_live(s);
 	if (rc == 0)
@@ -435,7 +446,7 @@ store_open_env(const struct store_env *env,
 		rc = card_file_check(&s->sealer, env->card, s->rdonly, &s->log,
 				     &on_card);
 	if (rc == 0)
-		rc = load_state(s);
+		rc = load_state(s, &on_card);
 	if (rc == 0) {
 		s->map = map_new(options ? options->map_limit_bytes : 0,
 				 load_page, s);
@@ -646,7 +657,7 @@ lbs_store_probe(const char *path, const struct lbs_open_options *options)
 	if (rc == 0)
 		rc = card_file_check(&s->sealer, env.card, 1, &log, &on_card);
 	if (rc == 0)
-		rc = load_state(s);
+		rc = load_state(s, &on_card);
 	store_free(s, 1);
 	posix_free(posix);
 	return rc;
