@@ -94,8 +94,12 @@ class Lab:
         self.sock = self.store + ".sock"
         self.log = open(os.path.join(self.work, "server.log"), "ab")
         self.launcher = None
-        self.run("lbs", "create", "--size", size, *create, "--data", self.card,
-                 self.store)
+        try:
+            self.run("lbs", "create", "--size", size, *create, "--data",
+                     self.card, self.store)
+        except BaseException:
+            shutil.rmtree(self.work, ignore_errors=True)
+            raise
 
     def __enter__(self):
         return self
