@@ -411,14 +411,24 @@ column_u64(sqlite3_stmt *st, int column)
 	return (uint64_t)sqlite3_column_int64(st, column);
 }
 
+static int
+bad_row(struct meta *m, const char *table)
+{
+	return fail(&m->log, LBS_ECORRUPT,
+		    "a row of the metadata file's table %s makes no sense: "
+		    "run lbsck, or restore the file from a backup", table);
+}
+
 /* Reads the one row of a one-row table into up to three numbers. */
 static int
 one_row(struct meta *m, enum statement which, uint64_t v[3])
 {
 	sqlite3_stmt *st = meta_stmt(m, which);
-	int rc = 0;
+	int step = st ? sqlite3_step(st) : SQLITE_ERROR, rc = 0;
 
-	if (!st || sqlite3_step(st) != SQLITE_ROW)
+	if (step == SQLITE_DONE)
+		rc = bad_row(m, which == SQL_ANCHOR_GET ? "anchor" : "state");
+	else if (step != SQLITE_ROW)
 		rc = meta_error(m, "read its state");
 	else
 		for (int i = 0; i < 3; i++)
@@ -507,14 +517,6 @@ end_of_rows(struct meta *m, sqlite3_stmt *st, int step, int rc)
 	if (st)
 		sqlite3_reset(st);
 	return rc;
-}
-
-static int
-bad_row(struct meta *m, const char *table)
-{
-	return fail(&m->log, LBS_ECORRUPT,
-		    "a row of the metadata file's table %s makes no sense: "
-		    "run lbsck, or restore the file from a backup", table);
 }
 
 int
