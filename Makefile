@@ -56,11 +56,14 @@ TESTBIN   := $(BUILD)/tests
 LAB_OBJ   := $(call OBJ,$(LAB_SRC))
 TEST_LIBS := $(LDLIBS) $(shell pkg-config --libs cmocka 2>/dev/null)
 UNIT      := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*_test.c))
-C_TESTS   := $(UNIT:%=$(TESTBIN)/unit/%) $(patsubst %,$(TESTBIN)/%,lab_test restore_test crash_test tools_test)
+C_TESTS   := $(UNIT:%=$(TESTBIN)/unit/%) $(patsubst %,$(TESTBIN)/%,lab_test restore_test crash_test tools_test \
+             format_doc_test tamper_test tamper_moves_test tamper_posix_test)
 
 $(TESTBIN)/%: $(BUILD)/tests/%.o $(LAB_OBJ) $(LIB)
 	@mkdir -p $(@D)
 	$(LINK) $^ -Wl,--wrap=aead_seal $(TEST_LIBS)
+# Its example is made with known random bytes.
+$(TESTBIN)/format_doc_test: LDFLAGS += -Wl,--wrap=secret_random
 $(TESTBIN)/tools_test: $(call OBJ,$(COMMON_SRC))
 
 .SECONDARY:
@@ -69,7 +72,9 @@ $(TESTBIN)/tools_test: $(call OBJ,$(COMMON_SRC))
 tests: $(C_TESTS) ## build the C tests
 
 UNIT_RUNS  = $(foreach t,$(UNIT),"unit/$(t)=$(TESTBIN)/unit/$(t)")
-LAB_RUNS   = "lab=$(TESTBIN)/lab_test" "restore=$(TESTBIN)/restore_test" "tools=$(TESTBIN)/tools_test"
+LAB_RUNS   = "lab=$(TESTBIN)/lab_test" "restore=$(TESTBIN)/restore_test" "tools=$(TESTBIN)/tools_test" \
+             "format-doc=$(TESTBIN)/format_doc_test" "tamper-quick=$(TESTBIN)/tamper_test" \
+             "tamper-moves=$(TESTBIN)/tamper_moves_test" "tamper-posix=$(TESTBIN)/tamper_posix_test"
 E2E_RUNS   = "e2e/edges=/usr/bin/python3 tests/e2e/nbd_edges.py" \
              "e2e/clients=tests/e2e/nbd_clients.sh" \
              "e2e/launcher=/usr/bin/python3 tests/e2e/nbd_launcher.py" \
@@ -95,7 +100,7 @@ check: deps ## install what is missing, build, run the tests
 		-t 600 "valgrind=$(MAKE) -s check-valgrind"
 
 check-crash: tests ## power cuts at every write and sync, in every variant
-	tests/run -t 1800 "crash=$(TESTBIN)/crash_test"
+	tests/run -t 1800 "crash=$(TESTBIN)/crash_test" "tamper=$(TESTBIN)/tamper_test --all"
 
 check-asan: ## the C tests under AddressSanitizer and UBSan
 	$(MAKE) BUILD=build-asan SAN=address,undefined CFLAGS='-O1 -g' tests

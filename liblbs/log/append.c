@@ -10,6 +10,7 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,6 +72,7 @@ struct stream {
 	uint32_t touched_segment, touched_end;
 	uint8_t *dirty;		/* per chunk */
 	struct stream_stats stats;
+	_Atomic uint64_t log_bytes; /* as in stats */
 	/* the group that is being pushed, across batches: owned by the pusher */
 	struct map_change run[GROUP_RECORDS_MAX];
 	int run_len;
@@ -320,6 +322,8 @@ place(struct stream *st, struct group *g, const struct append_change *c,
 	st->cursor += len;
 	st->stats.records++;
 	st->stats.log_bytes += len;
+	atomic_store_explicit(&st->log_bytes, st->stats.log_bytes,
+			      memory_order_relaxed);
 	return 0;
 }
 
@@ -496,7 +500,12 @@ push(struct stream *st)
 	touched = st->touched_end;
 	assert(start % PAGE_BYTES == 0 || start < touched);
 	if (page_end > touched) {
-		if (page_end > end)
+		/* A lone record has room for the padding behind it. */
+		if (page_end > end && n == 1 && first->group &&
+		    first->group->parts == 1) {
+			memset(first->buf + len, 0, page_end - end);
+			iov[0].iov_len += page_end - end;
+		} else if (page_end > end)
 			iov[vectors++] = (struct iovec){ st->zeroes,
 							 page_end - end };
 		st->stats.page_bytes +=
@@ -570,7 +579,7 @@ stream_append(struct stream *st, const struct append_change *c)
 
 	assert(frames <= GROUP_BLOCKS_MAX);
 	buf = malloc((size_t)frames * FRAME_BYTES +
-		     PARTS_MAX * record_frames_at(1));
+		     PARTS_MAX * record_frames_at(1) + PAGE_BYTES);
 	if (!buf)
 		return LBS_ENOMEM;
 	g.parts = g.pushed = g.done = 0;
@@ -665,6 +674,12 @@ stream_stats(struct stream *st, struct stream_stats *out)
 	*out = st->stats;
 	out->last_recno = st->pushed_recno;
 	pthread_mutex_unlock(&st->lock);
+}
+
+uint64_t
+stream_log_bytes(struct stream *st)
+{
+	return atomic_load_explicit(&st->log_bytes, memory_order_relaxed);
 }
 
 int

@@ -77,6 +77,8 @@ struct stream_stats {
 	uint64_t log_bytes;	/* appended in this session */
 };
 void stream_stats(struct stream *st, struct stream_stats *out);
+/* Of the stats, log_bytes without the lock. */
+uint64_t stream_log_bytes(struct stream *st);
 /* The code of what killed it, or 0. */
 int stream_error(struct stream *st);
 /* Kills it: appends fail from now on. */

@@ -162,7 +162,9 @@ posix_pwritev(struct medium *m, uint32_t file, const struct iovec *iov,
 	for (int i = 0; i < iov_count; i++)
 		total += iov[i].iov_len;
 	do
-		n = pwritev(fd, iov, iov_count, (off_t)offset);
+		n = iov_count == 1
+			    ? pwrite(fd, iov->iov_base, total, (off_t)offset)
+			    : pwritev(fd, iov, iov_count, (off_t)offset);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#define LOOK_BYTES (64u << 10)
+
 struct worker {
 	struct background *of;
 	pthread_t thread;
@@ -176,6 +178,17 @@ background_after_write(lbs_store *s)
 	struct stream_stats st;
 	int rc = 0;
 
+	if (s->background) {
+		uint64_t now = stream_log_bytes(s->stream);
+		uint64_t last = atomic_load_explicit(&s->looked_at,
+						     memory_order_relaxed);
+
+		/* The bounds are MiB: looking every 64 KiB is often enough, and
+		 * keeps five locks out of each small write. */
+		if (now - last < LOOK_BYTES)
+			return 0;
+		atomic_store_explicit(&s->looked_at, now, memory_order_relaxed);
+	}
 	stream_stats(s->stream, &st);
 	if (s->background) {
 		if (st.unsynced_bytes >= s->sync_bytes)

@@ -117,13 +117,9 @@ int
 store_fill_wanted(lbs_store *s)
 {
 	uint32_t filled, free;
-	int full;
 
-	pthread_mutex_lock(&s->filling);
-	full = s->card_full;
-	pthread_mutex_unlock(&s->filling);
 	segtab_room(s->segtab, &filled, &free);
-	return !full && filled < s->geometry.segment_count &&
+	return !atomic_load(&s->card_full) && filled < s->geometry.segment_count &&
 	       (uint64_t)free * s->geometry.segment_bytes < s->fill_ahead_bytes;
 }
 

@@ -95,9 +95,10 @@ struct lbs_store {
 	pthread_mutex_t checkpointing; /* held by the one checkpoint */
 	_Atomic uint64_t checkpoint, checkpoint_recno;
 	_Atomic uint64_t log_bytes_at_checkpoint;
+	_Atomic uint64_t looked_at; /* log bytes, by background_after_write */
 
-	pthread_mutex_t filling; /* guards card_full and chunk growth */
-	int card_full;
+	pthread_mutex_t filling; /* guards chunk growth; held over its I/O */
+	_Atomic int card_full;
 
 	/* Internal flash is nearly full: no new writes until there is room. */
 	_Atomic int meta_low;

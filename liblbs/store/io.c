@@ -380,7 +380,7 @@ write_group(lbs_vdisk *v, struct cursor *from, size_t len, uint64_t offset)
 	uint32_t blocks =
 		(uint32_t)((skip + len + BLOCK_BYTES - 1) / BLOCK_BYTES);
 	uint8_t head[BLOCK_BYTES], tail[BLOCK_BYTES];
-	struct source src = { .cursor = *from, .blocks = blocks };
+	struct source src;
 	struct append_change change = {
 		.kind = RECORD_DATA,
 		.use_reserve = ROOM_ORDINARY,
@@ -392,6 +392,11 @@ write_group(lbs_vdisk *v, struct cursor *from, size_t len, uint64_t offset)
 			       .count = blocks, .exclusive = skip || end };
 	int rc = 0;
 
+	/* Not by an initialiser: that would clear gathered at each write. */
+	src.cursor = *from;
+	src.blocks = blocks;
+	src.next = 0;
+	src.head = src.tail = NULL;
 	range_enter(&s->ranges, &range);
 	if (skip || (blocks == 1 && end)) {
 		uint32_t to = blocks == 1 && end ? end : BLOCK_BYTES;
