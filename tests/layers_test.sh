@@ -54,7 +54,7 @@ done
 while IFS= read -r file; do
 	head -n 1 "$file" | grep -q '^/\*' || fault "$file does not open with a comment"
 done < <(find crypto liblbs recovery frontends tools tests bench -name '*.[ch]')
-found=$(grep -rnE 'TODO|FIXME|XXX' --include='*.[ch]' crypto liblbs recovery frontends tools tests bench)
+found=$(grep -rnE '\b(TODO|FIXME|XXX)\b' --include='*.[ch]' crypto liblbs recovery frontends tools tests bench)
 [ -z "$found" ] || fault "left to do: $found"
 
 echo "$bad faults"
