@@ -8,20 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FILES_MAX 1024
+#define FILES_MAX 256
 
 struct open_file {
-	uint32_t file;
-	int writable;
+	int open, writable;
 	struct sim_fd fd;
 };
 
 struct medium_sim {
 	struct medium base;
 	struct simdisk *disk;
-	/* Changed by open, remove and close only, which are not concurrent. */
-	struct open_file *open;
-	size_t open_count;
+	/* By number, the card file last: opening one disturbs no other. */
+	struct open_file files[FILES_MAX + 1];
 	int locked;		/* level held on the card file */
 };
 
@@ -30,37 +28,40 @@ static struct medium_sim *sim_of(struct medium *m)
 	return (struct medium_sim *)m;
 }
 
+/* The place of a file; NULL beyond the table. */
+static struct open_file *slot(struct medium_sim *s, uint32_t file)
+{
+	if (file == MEDIUM_CARD_FILE)
+		return &s->files[FILES_MAX];
+	return file < FILES_MAX ? &s->files[file] : NULL;
+}
+
+/* The file if it is open. */
 static struct open_file *lookup(struct medium_sim *s, uint32_t file)
 {
-	size_t i;
+	struct open_file *o = slot(s, file);
 
-	for (i = 0; i < s->open_count; i++)
-		if (s->open[i].file == file)
-			return &s->open[i];
-	return NULL;
+	return o != NULL && o->open ? o : NULL;
 }
 
 static int sim_open(struct medium *m, uint32_t file, int flags)
 {
 	struct medium_sim *s = sim_of(m);
 	char name[MEDIUM_NAME_BYTES];
-	struct open_file *o;
-	struct sim_fd fd;
+	struct open_file *o = slot(s, file);
 	int rc;
 
-	if (lookup(s, file) != NULL)
+	if (o == NULL)
+		return -EINVAL;
+	if (o->open)
 		return 0;
-	if (s->open_count == FILES_MAX)
-		return -EMFILE;
 	medium_file_name(file, name);
 	rc = simdisk_open(s->disk, SIM_CARD, name,
-			  (flags & MEDIUM_OPEN_CREATE) != 0, &fd);
+			  (flags & MEDIUM_OPEN_CREATE) != 0, &o->fd);
 	if (rc < 0)
 		return rc;
-	o = &s->open[s->open_count++];
-	o->file = file;
 	o->writable = (flags & MEDIUM_OPEN_RDONLY) == 0;
-	o->fd = fd;
+	o->open = 1;
 	return 0;
 }
 
@@ -146,7 +147,7 @@ static int sim_remove(struct medium *m, uint32_t file)
 	if (file == MEDIUM_CARD_FILE)
 		unlock(s);
 	if (o != NULL)
-		*o = s->open[--s->open_count];
+		o->open = 0;
 	medium_file_name(file, name);
 	return simdisk_unlink(s->disk, SIM_CARD, name);
 }
@@ -156,7 +157,6 @@ static void sim_close(struct medium *m)
 	if (m == NULL)
 		return;
 	unlock(sim_of(m));
-	free(sim_of(m)->open);
 	free(m);
 }
 
@@ -178,6 +178,5 @@ struct medium *medium_sim_new(struct simdisk *d)
 
 	s->base.ops = &sim_ops;
 	s->disk = d;
-	s->open = sim_alloc(FILES_MAX * sizeof(*s->open));
 	return &s->base;
 }

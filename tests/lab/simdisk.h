@@ -152,7 +152,8 @@ void simdisk_count(struct simdisk *d, enum sim_side side, const char *name,
 uint64_t simdisk_used(struct simdisk *d, enum sim_side side);
 /* Writes on the card that covered a part of a 4 KiB page whose bytes were not
  * pending: the kernel reads such a page and writes old bytes again, which a
- * card that loses power then may lose with the new ones. A store makes none. */
+ * card that loses power then may lose with the new ones. A store makes none,
+ * except where a sync took along what was written beside the flush. */
 uint64_t simdisk_torn_pages(struct simdisk *d);
 /* Pending changes of a side: 0 = everything is durable. */
 size_t simdisk_pending(struct simdisk *d, enum sim_side side);

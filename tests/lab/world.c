@@ -16,8 +16,10 @@ static void note(void *ctx, int level, int code, const char *sentence)
 
 	if (level != LBS_LOG_ERROR)
 		return;
+	pthread_mutex_lock(&w->log_lock);
 	w->log_code = code;
 	snprintf(w->log_text, sizeof(w->log_text), "%s", sentence);
+	pthread_mutex_unlock(&w->log_lock);
 }
 
 /* The side of the store that a process brings: handles, VFS, environment. */
@@ -34,6 +36,7 @@ static void start_process(struct world *w)
 	w->env.checkpoint_log_bytes = w->shape.checkpoint_log_bytes;
 	w->env.sync_bytes = w->shape.sync_bytes;
 	w->env.fill_ahead_bytes = w->shape.fill_ahead_bytes;
+	w->env.threads = w->shape.threads;
 }
 
 static void end_process(struct world *w)
@@ -51,6 +54,7 @@ struct world *world_new(const struct world_shape *shape)
 {
 	struct world *w = sim_alloc(sizeof(*w));
 
+	pthread_mutex_init(&w->log_lock, NULL);
 	w->shape = *shape;
 	w->disk = simdisk_new();
 	w->model = model_new(shape->vdisk_bytes);
@@ -79,6 +83,7 @@ struct world *world_clone(const struct world *src)
 {
 	struct world *w = sim_alloc(sizeof(*w));
 
+	pthread_mutex_init(&w->log_lock, NULL);
 	w->shape = src->shape;
 	w->disk = simdisk_clone(src->disk);
 	w->model = model_clone(src->model);
@@ -95,6 +100,7 @@ void world_free(struct world *w)
 	end_process(w);
 	simdisk_free(w->disk);
 	model_free(w->model);
+	pthread_mutex_destroy(&w->log_lock);
 	free(w);
 }
 

@@ -2,10 +2,12 @@
  * world.h - one machine with a store on it, for tests: a simulated card and
  * internal flash, the run page, the boot it is in, the guest's model, and the
  * store when it is open.
- * Must never touch a real file. Starts no thread (store_env.threads = 0).
+ * Must never touch a real file. Starts no thread unless the shape says so.
  */
 #ifndef LBS_TESTS_WORLD_H
 #define LBS_TESTS_WORLD_H
+
+#include <pthread.h>
 
 #include "liblbs/store/env.h"
 #include "tests/lab/model.h"
@@ -20,6 +22,7 @@ struct world_shape {
 	uint64_t vdisk_bytes, capacity_bytes, segment_bytes, chunk_bytes;
 	uint64_t checkpoint_log_bytes, sync_bytes, fill_ahead_bytes;
 	int freshness;		/* LBS_FRESHNESS_..., 0 = the default */
+	int threads;		/* the store's own, as in production */
 };
 
 struct world {
@@ -33,8 +36,9 @@ struct world {
 	uint8_t boot;
 	lbs_store *store;	/* NULL when closed */
 	lbs_vdisk *vdisk;
+	pthread_mutex_t log_lock;
 	int log_code;		/* of the last error told, and its sentence */
-	char log_text[300];
+	char log_text[300];	/* read when no thread is at work */
 };
 
 /* A machine without a store; then one with a store, closed. */

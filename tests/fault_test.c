@@ -1,0 +1,426 @@
+/*
+ * fault_test.c - media that fail or are full, and writers side by side: nothing
+ * that was acknowledged is lost, failure is a state that ends with reopening,
+ * and "no space" is not a failure (promises 1, 2, 3, 9).
+ */
+#include "tests/lab/check.h"
+#include "tests/lab/simimage.h"
+#include "tests/lab/workload.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define KIB 1024u
+
+/* ---- failures ---------------- */
+
+static void test_failed_sync(void **state)
+{
+	struct world *w;
+	int evict, rc;
+
+	(void)state;
+	for (evict = 0; evict < 2; evict++) {
+		w = check_made(NULL);
+		assert_code(w, world_open(w, 0), 0);
+		check_work(w, 1, 3);
+		assert_code(w, world_write(w, 0, 20 * KIB, 0), 0);
+		simdisk_fault(w->disk, SIM_CARD, SIM_SYNC, 0, 1, EIO,
+			      SIM_FAULT_DROP);
+		assert_code(w, world_flush(w), LBS_EIO);
+		/* Failure is a state: no flush succeeds over lost pages. */
+		assert_true(world_flush(w) < 0);
+		assert_true(world_write(w, 0, 4096, 0) < 0);
+		model_refused(w->model);
+		assert_code(w, world_read(w, 0, 20 * KIB), 0);
+		assert_true(world_close(w) < 0);
+		if (evict)
+			simdisk_evict(w->disk);
+		rc = world_open(w, 0);
+		if (rc == LBS_EDATAMISSING) {
+			/* Acknowledged in this boot, and not on the card. */
+			assert_true(evict);
+			assert_code(w, world_open(w, LBS_ACCEPT_LOSS), 0);
+			model_lost_power(w->model);
+		} else {
+			assert_code(w, rc, 0);
+		}
+		assert_model(w);
+		/* What was served is durable now, whatever the cache held. */
+		world_cut(w, SIM_DROP_ALL, 0);
+		assert_code(w, world_open(w, 0), 0);
+		assert_model(w);
+		world_free(w);
+	}
+}
+
+static void test_failed_commit(void **state)
+{
+	struct world *w = check_made(NULL);
+	unsigned op;
+
+	(void)state;
+	for (op = SIM_WRITE; op <= SIM_SYNC; op += SIM_SYNC - SIM_WRITE) {
+		assert_code(w, world_open(w, 0), 0);
+		check_work(w, op, 3);
+		assert_code(w, world_write(w, 0, 20 * KIB, 0), 0);
+		simdisk_fault(w->disk, SIM_FLASH, op, 0, 1, EIO, SIM_FAULT_DROP);
+		assert_code(w, world_flush(w), LBS_EIO);
+		assert_true(world_flush(w) < 0);
+		world_close(w);
+		assert_code(w, world_open(w, 0), 0);
+		assert_model(w);
+		assert_code(w, world_close(w), 0);
+	}
+	world_free(w);
+}
+
+static void test_failed_append(void **state)
+{
+	struct world *w;
+	unsigned partial, after;
+	int rc = 0, i;
+
+	(void)state;
+	for (after = 0; after < 12; after++) {
+		for (partial = 0; partial < 2; partial++) {
+			w = check_made(NULL);
+			assert_code(w, world_open(w, 0), 0);
+			check_work(w, 1, 2);
+			simdisk_fault(w->disk, SIM_CARD, SIM_WRITE, after, 1,
+				      EIO, partial ? SIM_FAULT_PARTIAL : 0);
+			for (i = 0, rc = 0; i < 20 && rc == 0; i++)
+				rc = world_write(w, (uint64_t)i * 40960, 70000, 0);
+			assert_code(w, rc, LBS_EIO);
+			/* Nothing behind a failure is acknowledged. */
+			assert_true(lbs_vdisk_write(w->vdisk, "x", 1, 0, 0) < 0);
+			assert_true(world_flush(w) < 0);
+			world_close(w);
+			assert_code(w, world_open(w, 0), 0);
+			assert_model(w);
+			world_cut(w, SIM_DROP_ALL, 0);
+			assert_code(w, world_open(w, 0), 0);
+			assert_model(w);
+			world_free(w);
+		}
+	}
+}
+
+/* ---- writers side by side ---------------- */
+
+/* Each writer has slots of its own and goes round them; the contents of a slot
+ * tell which of its writes that was. After any end the slots of a writer hold
+ * what its first k writes left, for one k. */
+#define WRITERS 4
+#define SLOTS 40
+#define SLOT_BYTES 6000		/* so that neighbours share blocks */
+#define WRITES_MAX 4000
+
+struct writer {
+	struct world *w;
+	int id, writes;		/* stops after so many */
+	int issued, acked, flushed;
+	pthread_t thread;
+};
+
+static void slot_fill(const struct writer *me, int i, uint8_t *buf)
+{
+	model_fill((uint64_t)(me->id + 1) * WRITES_MAX + (uint64_t)i, 0, buf,
+		   SLOT_BYTES);
+}
+
+static uint64_t slot_place(const struct writer *me, int i)
+{
+	return (uint64_t)((i % SLOTS) * WRITERS + me->id) * SLOT_BYTES;
+}
+
+static void *write_slots(void *arg)
+{
+	struct writer *me = arg;
+	uint8_t buf[SLOT_BYTES];
+	int i, flush, rc;
+
+	for (i = 1; i <= me->writes; i++) {
+		slot_fill(me, i, buf);
+		me->issued = i;
+		flush = i % 8 == 7;
+		rc = lbs_vdisk_write(me->w->vdisk, buf, sizeof(buf),
+				     slot_place(me, i),
+				     flush && i % 16 == 7 ? LBS_FUA : 0);
+		if (rc != 0)
+			break;
+		me->acked = i;
+		if (flush && i % 16 != 7 && lbs_vdisk_flush(me->w->vdisk) != 0)
+			break;
+		if (flush)
+			me->flushed = i;
+	}
+	return NULL;
+}
+
+static void write_side_by_side(struct world *w, struct writer me[WRITERS],
+			       int writes)
+{
+	int k;
+
+	for (k = 0; k < WRITERS; k++) {
+		me[k] = (struct writer){ .w = w, .id = k, .writes = writes };
+		assert_int_equal(pthread_create(&me[k].thread, NULL,
+						write_slots, &me[k]), 0);
+	}
+	for (k = 0; k < WRITERS; k++)
+		pthread_join(me[k].thread, NULL);
+}
+
+/* Which write a slot shows; 0 = none, -1 = no write of this writer. */
+static int slot_shows(struct world *w, const struct writer *me, int slot)
+{
+	uint8_t got[SLOT_BYTES], want[SLOT_BYTES];
+	int i;
+
+	assert_code(w, lbs_vdisk_read(w->vdisk, got, sizeof(got),
+				      slot_place(me, slot)), 0);
+	memset(want, 0, sizeof(want));
+	if (memcmp(got, want, sizeof(got)) == 0)
+		return 0;
+	for (i = me->issued; i > 0; i--) {
+		if (i % SLOTS != slot)
+			continue;
+		slot_fill(me, i, want);
+		if (memcmp(got, want, sizeof(got)) == 0)
+			return i;
+	}
+	return -1;
+}
+
+static void assert_slots(struct world *w, const struct writer *me, int least)
+{
+	int shows[SLOTS], slot, k = 0, want;
+
+	for (slot = 0; slot < SLOTS; slot++) {
+		shows[slot] = slot_shows(w, me, slot);
+		assert_true(shows[slot] >= 0);
+		if (shows[slot] > k)
+			k = shows[slot];
+	}
+	if (k < least)
+		print_error("writer %d: %d of its writes are there, not %d\n",
+			    me->id, k, least);
+	assert_true(k >= least);
+	for (slot = 0; slot < SLOTS; slot++) {
+		want = k - ((k - slot) % SLOTS + SLOTS) % SLOTS;
+		assert_int_equal(shows[slot], want > 0 ? want : 0);
+	}
+}
+
+static void test_failed_append_threads(void **state)
+{
+	struct writer me[WRITERS];
+	struct world *w;
+	unsigned after;
+	int k;
+
+	(void)state;
+	for (after = 3; after < 60; after += 4) {
+		int on_write = after % 8 == 3;
+
+		w = check_made(NULL);
+		assert_code(w, world_open(w, 0), 0);
+		simdisk_fault(w->disk, SIM_CARD, on_write ? SIM_WRITE : SIM_SYNC,
+			      on_write ? after : after / 8, 1, EIO,
+			      SIM_FAULT_PARTIAL | SIM_FAULT_DROP);
+		write_side_by_side(w, me, 60);
+		world_close(w);
+		assert_code(w, world_open(w, 0), 0);
+		for (k = 0; k < WRITERS; k++)
+			assert_slots(w, &me[k], me[k].acked);
+		world_free(w);
+	}
+}
+
+/* The store with its own threads, as in production, loses its process or its
+ * power under load, wherever that happens to be. */
+static void test_cuts_under_load(void **state)
+{
+	struct world_shape shape = workload_shape;
+	struct writer me[WRITERS];
+	struct world *w;
+	uint64_t round;
+	enum sim_variant v;
+	int k;
+
+	(void)state;
+	shape.threads = 1;
+	for (round = 0; round < 30; round++) {
+		v = round % SIM_VARIANTS;
+		w = check_made(&shape);
+		assert_code(w, world_open(w, 0), 0);
+		simdisk_arm(w->disk, simdisk_ticks(w->disk) +
+				     sim_mix(round, 3) % 500);
+		write_side_by_side(w, me, 200);
+		world_cut(w, v, round);
+		assert_code(w, world_open(w, 0), 0);
+		for (k = 0; k < WRITERS; k++)
+			assert_slots(w, &me[k], v == SIM_KEEP_ALL
+							? me[k].acked
+							: me[k].flushed);
+		assert_code(w, world_close(w), 0);
+		world_free(w);
+	}
+}
+
+/* ---- space ---------------- */
+
+/* Writes until no-space; returns how many requests were taken. */
+static int fill_up(struct world *w, int want)
+{
+	int i, rc = 0;
+
+	for (i = 0; i < 400 && rc == 0; i++)
+		rc = world_write(w, (uint64_t)(i * 13 % 300) * MODEL_BLOCK,
+				 16 * KIB, 0);
+	assert_code(w, rc, want);
+	return i - 1;
+}
+
+static void test_full_card(void **state)
+{
+	struct world *w = check_made(NULL);
+	int i;
+
+	(void)state;
+	assert_code(w, world_open(w, 0), 0);
+	check_work(w, 1, 2);
+	/* The card has less room than was promised at creation. */
+	simdisk_capacity(w->disk, SIM_CARD, simdisk_used(w->disk, SIM_CARD) +
+							 300 * KIB);
+	fill_up(w, LBS_ENOSPC);
+	assert_true(lbs_errno(LBS_ENOSPC) == ENOSPC);
+	/* Not a failure: reading, flushing and discarding go on. */
+	assert_model(w);
+	assert_code(w, world_flush(w), 0);
+	assert_code(w, world_discard(w, 0, 512 * KIB, 0), 0);
+	assert_code(w, world_discard(w, 512 * KIB, 704 * KIB, 0), 0);
+	assert_code(w, world_flush(w), 0);
+	assert_code(w, lbs_store_checkpoint(w->store), 0);
+	/* Discards freed whole segments: there is room again. */
+	for (i = 0; i < 4; i++)
+		assert_code(w, world_write(w, (uint64_t)i * 64 * KIB, 16 * KIB,
+					   0), 0);
+	fill_up(w, LBS_ENOSPC);
+	/* And again when the card has room. */
+	simdisk_capacity(w->disk, SIM_CARD, 0);
+	check_work(w, 2, 2);
+	assert_model(w);
+	assert_code(w, world_close(w), 0);
+	assert_code(w, world_open(w, 0), 0);
+	assert_model(w);
+	world_free(w);
+}
+
+/* The capacity itself is used up (there is no cleaner): ENOSPC, never a
+ * failure, and a full discard brings all of it back. Process death and power
+ * cuts at the brim lose nothing. */
+static void test_full_capacity(void **state)
+{
+	struct world *w = check_made(NULL);
+	int round;
+
+	(void)state;
+	assert_code(w, world_open(w, 0), 0);
+	for (round = 0; round < 4; round++) {
+		int i, rc = 0;
+
+		/* One block of each segment stays live. */
+		for (i = 0; i < 2000 && rc == 0; i++)
+			rc = world_write(w, (uint64_t)(i % 13 ? 300
+				: i / 13 % 280) * MODEL_BLOCK, 4 * KIB, 0);
+		assert_code(w, rc, LBS_ENOSPC);
+		assert_true(i > 100);
+		assert_code(w, world_flush(w), 0);
+		if (round == 1)
+			world_cut(w, SIM_KEEP_ALL, 0);
+		if (round == 2)
+			world_cut(w, SIM_SUBSET, 5);
+		if (round == 1 || round == 2)
+			assert_code(w, world_open(w, 0), 0);
+		assert_model(w);
+		assert_code(w, world_discard(w, 0, 1024 * KIB, 0), 0);
+		assert_code(w, world_discard(w, 1024 * KIB, 256 * KIB, 0), 0);
+		assert_code(w, lbs_store_checkpoint(w->store), 0);
+	}
+	assert_code(w, world_close(w), 0);
+	assert_code(w, world_open(w, 0), 0);
+	assert_model(w);
+	world_free(w);
+}
+
+static void test_full_flash(void **state)
+{
+	struct world *w = check_made(NULL);
+	int rc = 0, i, k;
+
+	(void)state;
+	for (k = 0; k < 4; k++) {
+		assert_code(w, world_open(w, 0), 0);
+		check_work(w, (uint64_t)k, 2);
+		/* No write of SQLite's succeeds after the next few. */
+		simdisk_fault(w->disk, SIM_FLASH, SIM_WRITE, (unsigned)k * 3, 0,
+			      ENOSPC, 0);
+		for (i = 0, rc = 0; i < 200 && rc == 0; i++) {
+			rc = world_write(w, (uint64_t)(i % 70) * 16 * KIB,
+					 16 * KIB, 0);
+			if (rc == 0 && i % 4 == 3)
+				rc = world_flush(w);
+		}
+		assert_code(w, rc, LBS_EMETAFULL);
+		assert_true(lbs_errno(rc) == ENOSPC || lbs_errno(rc) == EIO);
+		world_close(w);
+		simdisk_clear_faults(w->disk);
+		assert_code(w, world_open(w, 0), 0);
+		assert_model(w);
+		assert_code(w, world_close(w), 0);
+	}
+	world_free(w);
+}
+
+/* ---- two at once ---------------- */
+
+static void test_two_metadata_one_card(void **state)
+{
+	struct world *w = check_made(NULL);
+	struct store_env env;
+	struct lbs_open_options o = { .struct_size = sizeof(o) };
+	lbs_store *other = NULL;
+
+	(void)state;
+	assert_code(w, world_open(w, 0), 0);
+	/* A second process on the same files: SQLite's lock says no. */
+	env = w->env;
+	assert_code(w, store_open_env(&env, &o, &other), LBS_EBUSY);
+	world_free(w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_failed_sync),
+		cmocka_unit_test(test_failed_commit),
+		cmocka_unit_test(test_failed_append),
+		cmocka_unit_test(test_failed_append_threads),
+		cmocka_unit_test(test_cuts_under_load),
+		cmocka_unit_test(test_full_card),
+		cmocka_unit_test(test_full_capacity),
+		cmocka_unit_test(test_full_flash),
+		cmocka_unit_test(test_two_metadata_one_card),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

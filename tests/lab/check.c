@@ -1,0 +1,57 @@
+/*
+ * check.c - see check.h.
+ */
+#include "tests/lab/check.h"
+#include "tests/lab/nonce_audit.h"
+#include "tests/lab/simimage.h"
+#include "tests/lab/workload.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+void check_code(const struct world *w, int rc, int want, const char *what,
+		const char *file, int line)
+{
+	if (rc == want)
+		return;
+	print_error("%s gave %s, not %s [%s]\n", what,
+		    rc > 0 ? "wrong bytes" : rc ? lbs_error_word(rc) : "ok",
+		    want ? lbs_error_word(want) : "ok", w->log_text);
+	_fail(file, line);
+}
+
+void check_model(struct world *w, const char *file, int line)
+{
+	char why[500];
+
+	if (world_check(w, why, sizeof(why)) == 0)
+		return;
+	print_error("%s [%s]\n", why, w->log_text);
+	_fail(file, line);
+}
+
+struct world *check_made(const struct world_shape *shape)
+{
+	struct world *w = world_new(shape ? shape : &workload_shape);
+
+	nonce_audit_reset();
+	assert_code(w, world_create(w), 0);
+	return w;
+}
+
+void check_work(struct world *w, uint64_t salt, int rounds)
+{
+	int i;
+
+	for (i = 0; i < rounds; i++) {
+		uint64_t at = sim_mix(salt, (uint64_t)i) % 250 * MODEL_BLOCK;
+
+		assert_code(w, world_write(w, at, 3 * MODEL_BLOCK, 0), 0);
+		assert_code(w, world_write(w, at + MODEL_BLOCK + 512, 24, 0), 0);
+		assert_code(w, world_flush(w), 0);
+	}
+}
