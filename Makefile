@@ -117,7 +117,18 @@ check-valgrind: tests
 	@set -e; for t in $(UNIT); do $(VALGRIND) $(TESTBIN)/unit/$$t >/dev/null; done
 
 # ---- the rest ---------------------------------------------------------------
+FUZZERS      := decode_fuzz scan_fuzz
+FUZZ_SECONDS ?= 60
+FUZZ_FLAGS   := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+build-fuzz/%: tests/fuzz/%.c $(LIBLBS_SRC)
+	@mkdir -p $(@D)
+	clang -std=gnu11 -O1 -g $(FUZZ_FLAGS) $(CPPFLAGS) $(PKG_CFLAGS) -pthread -o $@ \
+		$< $(CRYPTO_SRC) $(FORMAT_SRC) liblbs/error.c liblbs/log/seal.c liblbs/log/scan.c $(LDLIBS)
+
 .PHONY: demo fuzz bench-micro clean help
+fuzz: $(FUZZERS:%=build-fuzz/%) ## libFuzzer on what is read from the card, FUZZ_SECONDS each
+	tests/run -t 86400 $(foreach f,$(FUZZERS),"fuzz/$(f)=tests/fuzz/run.sh $(FUZZ_SECONDS) build-fuzz/$(f)")
+
 demo: ## the main job on a real disk image, told as a story
 	@tools/deps demo
 	@$(MAKE) -s all

@@ -1,0 +1,134 @@
+/*
+ * decode_fuzz.c - libFuzzer on every decoder of bytes that somebody else may
+ * have written. The first byte chooses one. What a decoder accepts must encode
+ * to the same bytes again where there is an encoder: total, and not lax.
+ */
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "liblbs/format/card.h"
+#include "liblbs/format/index.h"
+#include "liblbs/format/record.h"
+#include "liblbs/format/runs.h"
+#include "liblbs/format/segment.h"
+
+#define SEGMENT (1u << 20)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+static void
+fuzz_record(const uint8_t *data, size_t len)
+{
+	uint8_t again[DESC_FIXED_BYTES + RECORD_EXTENTS_MAX * EXTENT_BYTES];
+	uint8_t prefix_again[RECORD_PREFIX_BYTES];
+	struct record_prefix prefix;
+	struct record_desc desc;
+
+	if (len < RECORD_PREFIX_BYTES ||
+	    record_prefix_decode(data, SEGMENT, &prefix))
+		return;
+	assert(prefix.record_bytes <= SEGMENT);
+	record_prefix_encode(&prefix, prefix_again);
+	assert(!memcmp(prefix_again, data, sizeof prefix_again));
+	data += RECORD_PREFIX_BYTES;
+	len -= RECORD_PREFIX_BYTES;
+	if (len < prefix.desc_bytes || record_desc_decode(data, &prefix, &desc))
+		return;
+	assert(record_bytes(desc.extent_count, desc.frame_count) ==
+	       prefix.record_bytes);
+	record_desc_encode(&desc, again);
+	assert(!memcmp(again, data, prefix.desc_bytes));
+}
+
+static void
+fuzz_segment(const uint8_t *data, size_t len)
+{
+	uint8_t again[SEGMENT_PLAIN_BYTES];
+	struct segment_plain plain;
+	struct segment_sealed sealed;
+
+	if (len >= SEGMENT_PLAIN_BYTES && !segment_plain_decode(data, &plain)) {
+		segment_plain_encode(&plain, again);
+		assert(!memcmp(again, data, sizeof again));
+	}
+	if (len >= SEGMENT_SEALED_BYTES && !segment_sealed_decode(data, &sealed)) {
+		segment_sealed_encode(&sealed, again);
+		assert(!memcmp(again, data, SEGMENT_SEALED_BYTES));
+	}
+}
+
+static void
+fuzz_index(const uint8_t *data, size_t len)
+{
+	uint8_t again[INDEX_FIXED_BYTES];
+	struct trailer trailer;
+	struct index_head head;
+	struct index_entry entry;
+
+	if (len >= TRAILER_BYTES && !trailer_decode(data, SEGMENT, &trailer))
+		assert(trailer.index_bytes < SEGMENT);
+	if (len >= INDEX_ENTRY_BYTES &&
+	    !index_entry_decode(data, SEGMENT, &entry)) {
+		index_entry_encode(&entry, again);
+		assert(!memcmp(again, data, INDEX_ENTRY_BYTES));
+	}
+	if (len < INDEX_FIXED_BYTES ||
+	    index_head_decode(data, (uint32_t)len, &head))
+		return;
+	for (uint32_t i = 0; i < head.entry_count; i++)
+		(void)!index_entry_decode(data + INDEX_FIXED_BYTES +
+						  (size_t)i * INDEX_ENTRY_BYTES,
+					  SEGMENT, &entry);
+}
+
+static void
+fuzz_card(const uint8_t *data, size_t len)
+{
+	struct card_plain plain;
+	struct card_sealed sealed;
+
+	if (len >= CARD_PLAIN_BYTES)
+		(void)!card_plain_decode(data, &plain);
+	if (len >= CARD_SEALED_BYTES)
+		(void)!card_sealed_decode(data, &sealed);
+}
+
+static void
+fuzz_runs(const uint8_t *data, size_t len)
+{
+	const int shift = __builtin_ctz(SEGMENT / POSITION_UNIT);
+	struct runs_reader r;
+	struct run run;
+	uint64_t end = 0;
+
+	runs_read(&r, data, len, 131072, shift);
+	while (runs_next(&r, &run) > 0) {
+		assert(run.count && run.start >= end);
+		end = run.start + run.count;
+		assert(end <= 131072);
+		if (run.position)
+			assert(position_offset(run.position) +
+				       run.count * FRAME_BYTES <= SEGMENT);
+	}
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	static void (*const decoder[])(const uint8_t *, size_t) = {
+		fuzz_record, fuzz_segment, fuzz_index, fuzz_card, fuzz_runs,
+	};
+	uint8_t *copy;
+
+	if (!len)
+		return 0;
+	/* A copy of its exact length, so that a read past it is caught. */
+	copy = malloc(len);
+	memcpy(copy, data + 1, len - 1);
+	decoder[data[0] % (sizeof decoder / sizeof decoder[0])](copy, len - 1);
+	free(copy);
+	return 0;
+}
