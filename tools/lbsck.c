@@ -199,7 +199,8 @@ static int
 is_loss(int rc)
 {
 	return rc == LBS_ESTALECARD || rc == LBS_EDATAMISSING ||
-	       rc == LBS_ESTALEMETA || rc == LBS_EDAMAGED;
+	       rc == LBS_ESTALEMETA || rc == LBS_EDAMAGED ||
+	       rc == LBS_ECARDMISSING; /* of a chunk file */
 }
 
 static int

@@ -96,7 +96,7 @@ stream_new(const struct sealer *sealer, const struct geometry *geometry,
 	st->hooks = *hooks;
 	st->session = session;
 	st->segment = st->touched_segment = NO_SEGMENT;
-	/* Brief condition 5: the session is the upper half of record numbers
+	/* DESIGN.md condition 5: the session is the upper half of record numbers
 	 * and serials, so those of a torn tail never come again. */
 	st->next_recno = session << 32 | 1;
 	st->next_serial = session << 32 | 1;
@@ -232,7 +232,7 @@ open_segment(struct stream *st, uint32_t segment)
 	uint64_t durable_to;
 	int rc;
 
-	/* Brief promise 8: a fresh key for each use of a segment. */
+	/* DESIGN.md promise 8: a fresh key for each use of a segment. */
 	secret_random(salt, sizeof salt);
 	if (st->segment != NO_SEGMENT)
 		rc = close_segment(st, segment, salt);

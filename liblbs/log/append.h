@@ -7,7 +7,7 @@
  *   with one pwritev, applies it to the map in log order, and wakes the owners.
  *
  * A write is acknowledged when its record and all before it are in the kernel's
- * hands (brief promise 2); it never waits for a sync. After a failed push the
+ * hands (DESIGN.md promise 2); it never waits for a sync. After a failed push the
  * stream is dead: nothing behind the failure is acknowledged (condition 11).
  */
 #ifndef LBS_LOG_APPEND_H
@@ -66,7 +66,7 @@ struct cut {
 	uint64_t recno;
 	uint32_t segment, offset;
 };
-/* Brief condition 2: moves the next reservation to a fresh page, then waits
+/* DESIGN.md condition 2: moves the next reservation to a fresh page, then waits
  * until everything before it is in the kernel's hands. recno 0: nothing yet. */
 int stream_cut(struct stream *st, struct cut *cut);
 /* Chunks written since the last call, one byte each; unsynced counts restart. */

@@ -108,7 +108,7 @@ bytes_now(struct map *map)
 	       SCRATCH_BYTES + map->runs_bytes + pages_bytes(map->pages);
 }
 
-/* Brief promise 10: asserted wherever memory may have grown. */
+/* DESIGN.md promise 10: asserted wherever memory may have grown. */
 static void
 check_limit(struct map *map)
 {

@@ -1,6 +1,6 @@
 /*
  * background.c - what happens without being asked: the sync that bounds the
- * unsynced tail (brief condition 18), checkpoints, filling ahead. Threads start
+ * unsynced tail (DESIGN.md condition 18), checkpoints, filling ahead. Threads start
  * only after the front end has forked; without threads the same happens inline
  * after a write, which is how the tests make it repeatable.
  */

@@ -61,6 +61,10 @@ card_file_check(const struct sealer *sealer, struct medium *card, int rdonly,
 		return fail(log, LBS_EOTHERCARD,
 			    "the card belongs to another store: insert the "
 			    "right card, or give its place with --data");
+	if (!ours)
+		warn(log, LBS_EDAMAGED,
+		     "the card file card.lbs is damaged; the log alone decides, "
+		     "and opening for writing makes it anew");
 	return 0;
 }
 

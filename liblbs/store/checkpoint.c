@@ -9,7 +9,7 @@
  *      between slices leaves a map that replay from the old position brings to
  *      the same end, because replay repeats every change since then in order;
  *   4. one last transaction moves the log position to R, drops the pieces of
- *      the log before it, and frees segments (brief conditions 8 and 9);
+ *      the log before it, and frees segments (DESIGN.md conditions 8 and 9);
  *   5. forget the frozen changes; freed segments become room.
  */
 #include "liblbs/store/internal.h"
@@ -110,7 +110,7 @@ slice_end(struct slice *sl)
 	if (!sl->open)
 		return 0;
 	/* Each slice carries the anchor: a flush that waits for db behind it
-	 * finds its work done (brief condition 8). */
+	 * finds its work done (DESIGN.md condition 8). */
 	pthread_mutex_lock(&s->synced_lock);
 	cut = s->synced;
 	pthread_mutex_unlock(&s->synced_lock);
@@ -275,7 +275,7 @@ pieces_behind(lbs_store *s, const struct log_position *behind,
 	return n;
 }
 
-/* Dead, and neither the log's replay nor the anchor's check needs it (brief
+/* Dead, and neither the log's replay nor the anchor's check needs it (DESIGN.md
  * condition 1). */
 static int
 is_free_now(lbs_store *s, uint32_t segment, const struct log_position *behind)

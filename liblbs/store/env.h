@@ -10,7 +10,7 @@
 #include "liblbs/medium/medium.h"
 
 /*
- * The run page (brief condition 3): kept beside the metadata in a mapped file
+ * The run page (DESIGN.md condition 3): kept beside the metadata in a mapped file
  * that is never synced, so it outlives the process but not the boot. It tells
  * how far writes had been acknowledged when the last process ended.
  */

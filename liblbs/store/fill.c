@@ -1,7 +1,7 @@
 /*
  * fill.c - room on the card: chunk files are really written, segment by
  * segment, before the log runs through them, and a segment counts as room only
- * when it is written, synced and committed (brief conditions 13 and 14).
+ * when it is written, synced and committed (DESIGN.md conditions 13 and 14).
  * Growing a FAT file while logging into it would rewrite both FATs at each
  * sync; in the steady state nothing grows.
  */
@@ -124,7 +124,7 @@ store_fill_wanted(lbs_store *s)
 }
 
 /*
- * Brief condition 7: what lies in a segment that is about to be written must be
+ * DESIGN.md condition 7: what lies in a segment that is about to be written must be
  * older than this session, or this session's own. Otherwise a newer metadata
  * file has written it, and this one is an old copy.
  */

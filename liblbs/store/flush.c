@@ -1,7 +1,7 @@
 /*
  * flush.c - durability: group commit of flushes, and the anchor.
  *
- * Brief promise 1: a flush fixes its cut (everything acknowledged before it has
+ * DESIGN.md promise 1: a flush fixes its cut (everything acknowledged before it has
  * a lower record number), syncs every chunk file written since the last sync,
  * commits the anchor on internal flash, and only then answers. Flushes that
  * arrive while one is under way share the next one.

@@ -186,7 +186,7 @@ uint32_t store_reserve_segments(uint64_t sync_bytes, uint32_t segment_bytes);
 uint64_t store_sync_bytes(uint64_t env_sync_bytes, uint64_t capacity_bytes);
 
 /* Is there a regular file at path? Looks without opening it: nothing but SQLite
- * may (brief condition 12). LBS_ENOENT, LBS_ENOTSTORE. open.c. */
+ * may (DESIGN.md condition 12). LBS_ENOENT, LBS_ENOTSTORE. open.c. */
 int store_look(const char *path, const struct logger *log);
 
 #endif

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* One atomic group (brief promise 4): at most this much, then GROUP_BLOCKS_MAX
+/* One atomic group (DESIGN.md promise 4): at most this much, then GROUP_BLOCKS_MAX
  * blocks suffice however it lies. */
 #define GROUP_BYTES (1u << 20)
 /* One map look-up and at most this many blocks of card are read at a time. */

@@ -1,6 +1,6 @@
 /*
  * metaroom.c - internal flash is checked before a write is accepted, so that
- * the card's log never runs ahead of what the map can hold (brief condition
+ * the card's log never runs ahead of what the map can hold (DESIGN.md condition
  * 13). Creation refuses when there is no room for the map's worst case; later
  * other files may take that room away.
  */

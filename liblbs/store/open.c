@@ -76,7 +76,7 @@ store_reserve_segments(uint64_t sync_bytes, uint32_t segment_bytes)
 /* ---- the stream's hooks ------------------------------------------------- */
 
 /* The card says from now on that this session wrote to it: a metadata file that
- * does not know of that is an old copy (brief condition 7). */
+ * does not know of that is an old copy (DESIGN.md condition 7). */
 static int
 announce(lbs_store *s)
 {
@@ -532,7 +532,7 @@ posix_meta_free(void *ctx)
 	return (uint64_t)vfs.f_bavail * vfs.f_frsize;
 }
 
-/* Looks at the file without opening it: nothing but SQLite may (brief condition
+/* Looks at the file without opening it: nothing but SQLite may (DESIGN.md condition
  * 12). */
 int
 store_look(const char *path, const struct logger *log)

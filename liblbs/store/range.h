@@ -1,7 +1,7 @@
 /*
  * range.h - which blocks are being written right now, so that a read-modify-
  * write of part of a block has that block to itself from its read to its map
- * update, and whole-block writers respect it (brief condition 10). First come,
+ * update, and whole-block writers respect it (DESIGN.md condition 10). First come,
  * first served, so none starves. Thread-safe.
  */
 #ifndef LBS_STORE_RANGE_H

@@ -5,7 +5,7 @@
  * Who wins: the log says what the data is; the metadata's anchor says how far
  * the log must reach. Nothing is written anywhere before the verdict.
  *
- * Brief conditions closed here: 1, 3, 4, 5, 7, 17 (DESIGN.md, "Conditions").
+ * DESIGN.md conditions closed here: 1, 3, 4, 5, 7, 17 (DESIGN.md, "Conditions").
  */
 #include "liblbs/store/internal.h"
 
@@ -230,7 +230,7 @@ replay_piece(struct replay *r, const struct meta_piece *piece)
 
 /* ---- judging ----------------------------------------------------------- */
 
-/* Brief condition 17: is there an authentic later record behind the place where
+/* DESIGN.md condition 17: is there an authentic later record behind the place where
  * replay stopped? Its durable_to tells whether what is missing was promised. */
 static int
 search_behind(struct replay *r, int *later, uint64_t *durable_to)
@@ -302,7 +302,7 @@ known_begun(const struct replay *r)
 	return recno >> 32;
 }
 
-/* Brief condition 1: the last record at or before the anchor must be there in
+/* DESIGN.md condition 1: the last record at or before the anchor must be there in
  * full, also when nothing is left to replay. */
 static int
 check_anchor(struct replay *r)
@@ -421,7 +421,7 @@ plain_block(void *ctx, uint32_t i)
 	return ((struct plain_blocks *)ctx)->at + (size_t)i * BLOCK_BYTES;
 }
 
-/* Brief condition 4: pages of a failed sync look clean, so what lies beyond the
+/* DESIGN.md condition 4: pages of a failed sync look clean, so what lies beyond the
  * anchor is written again, to a new segment, before anyone relies on it. */
 static int
 rewrite_tail(struct replay *r)

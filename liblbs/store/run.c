@@ -1,7 +1,7 @@
 /*
  * run.c - the run file beside the metadata: the lock that keeps a second opener
  * out and tells it who holds the store, and the page that remembers, within one
- * boot, how far writes were acknowledged (brief condition 3).
+ * boot, how far writes were acknowledged (DESIGN.md condition 3).
  * Never deleted: deleting lock files is a race. Never synced.
  */
 #include <errno.h>
