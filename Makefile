@@ -57,7 +57,7 @@ LAB_OBJ   := $(call OBJ,$(LAB_SRC))
 TEST_LIBS := $(LDLIBS) $(shell pkg-config --libs cmocka 2>/dev/null)
 UNIT      := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*_test.c))
 C_TESTS   := $(UNIT:%=$(TESTBIN)/unit/%) $(patsubst %,$(TESTBIN)/%,lab_test restore_test crash_test tools_test \
-             format_doc_test tamper_test tamper_moves_test tamper_posix_test)
+             fault_test format_doc_test tamper_test tamper_moves_test tamper_posix_test)
 
 $(TESTBIN)/%: $(BUILD)/tests/%.o $(LAB_OBJ) $(LIB)
 	@mkdir -p $(@D)
@@ -72,7 +72,7 @@ $(TESTBIN)/tools_test: $(call OBJ,$(COMMON_SRC))
 tests: $(C_TESTS) ## build the C tests
 
 UNIT_RUNS  = $(foreach t,$(UNIT),"unit/$(t)=$(TESTBIN)/unit/$(t)")
-LAB_RUNS   = "lab=$(TESTBIN)/lab_test" "restore=$(TESTBIN)/restore_test" "tools=$(TESTBIN)/tools_test" \
+LAB_RUNS   = "lab=$(TESTBIN)/lab_test" "restore=$(TESTBIN)/restore_test" "fault=$(TESTBIN)/fault_test" "tools=$(TESTBIN)/tools_test" \
              "format-doc=$(TESTBIN)/format_doc_test" "tamper-quick=$(TESTBIN)/tamper_test" \
              "tamper-moves=$(TESTBIN)/tamper_moves_test" "tamper-posix=$(TESTBIN)/tamper_posix_test"
 E2E_RUNS   = "e2e/edges=/usr/bin/python3 tests/e2e/nbd_edges.py" \
@@ -105,13 +105,14 @@ check-crash: tests ## power cuts at every write and sync, in every variant
 check-asan: ## the C tests under AddressSanitizer and UBSan
 	$(MAKE) BUILD=build-asan SAN=address,undefined CFLAGS='-O1 -g' tests
 	tests/run -t 900 $(foreach t,$(UNIT),"asan/$(t)=build-asan/tests/unit/$(t)") \
-		"asan/lab=build-asan/tests/lab_test" "asan/restore=build-asan/tests/restore_test" \
+		"asan/lab=build-asan/tests/lab_test" "asan/restore=build-asan/tests/restore_test" "asan/fault=build-asan/tests/fault_test" \
+		"asan/moves=build-asan/tests/tamper_moves_test" \
 		"asan/crash-quick=build-asan/tests/crash_test --quick"
 
 check-tsan: ## the C tests under ThreadSanitizer
 	$(MAKE) BUILD=build-tsan SAN=thread CFLAGS='-O1 -g' tests
 	tests/run -t 900 $(foreach t,$(UNIT),"tsan/$(t)=build-tsan/tests/unit/$(t)") \
-		"tsan/lab=build-tsan/tests/lab_test" "tsan/restore=build-tsan/tests/restore_test"
+		"tsan/lab=build-tsan/tests/lab_test" "tsan/restore=build-tsan/tests/restore_test" "tsan/fault=build-tsan/tests/fault_test"
 
 check-valgrind: tests
 	@set -e; for t in $(UNIT); do $(VALGRIND) $(TESTBIN)/unit/$$t >/dev/null; done
