@@ -1,7 +1,8 @@
 /*
  * format_doc_test.c - binds FORMAT.md to the code: its numbers are the code's,
- * each byte table is what the encoder writes, and the worked example opens, and
- * comes out again byte by byte when it is made anew with the same randomness.
+ * each byte table is what the encoder writes, and the worked example opens and
+ * comes out again byte by byte when it is made anew with the same randomness. Also
+ * that the tests which DESIGN.md names exist.
  * Link with -Wl,--wrap=secret_random.
  *
  *   format_doc_test           checks FORMAT.md of the current directory
@@ -650,6 +651,61 @@ static void example_runs_unpack(void **state)
 	assert_int_equal(runs_next(&r, &run), 0);
 }
 
+/* ---- DESIGN.md -------------------------------------------------------------------- */
+
+static int file_has(const char *path, const char *text)
+{
+	char *all = sim_alloc(1 << 20);
+	FILE *in = fopen(path, "r");
+	int found;
+
+	assert_non_null(in);
+	all[fread(all, 1, (1 << 20) - 1, in)] = '\0';
+	fclose(in);
+	found = strstr(all, text) != NULL;
+	free(all);
+	return found;
+}
+
+/* The tests that DESIGN.md names as "restore:x" and so on are there. */
+static void design_names_real_tests(void **state)
+{
+	static const struct { const char *prefix, *path; } files[] = {
+		{ "restore:", "tests/restore_test.c" },
+		{ "fault:", "tests/fault_test.c" },
+		{ "moves:", "tests/tamper_moves_test.c" },
+		{ "posix:", "tests/tamper_posix_test.c" },
+	};
+	FILE *in = fopen("DESIGN.md", "r");
+	char line[400], name[64], want[100];
+	int named = 0;
+	size_t i;
+
+	(void)state;
+	assert_non_null(in);
+	while (fgets(line, sizeof(line), in) != NULL) {
+		for (i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+			const char *p = line;
+
+			while ((p = strstr(p, files[i].prefix)) != NULL) {
+				p += strlen(files[i].prefix);
+				if (sscanf(p, "%63[a-z_]", name) != 1 ||
+				    strcmp(name, "x") == 0)
+					continue;
+				snprintf(want, sizeof(want),
+					 "cmocka_unit_test(test_%s)", name);
+				if (!file_has(files[i].path, want))
+					print_error("%s%s\n", files[i].prefix,
+						    name);
+				assert_true(file_has(files[i].path, want));
+				named++;
+			}
+		}
+	}
+	fclose(in);
+	assert_true(named > 30);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -661,6 +717,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(example_comes_out_again),
 		cmocka_unit_test(example_opens),
 		cmocka_unit_test(example_runs_unpack),
+		cmocka_unit_test(design_names_real_tests),
 	};
 	struct example x;
 
