@@ -12,8 +12,8 @@
  *     returns 0. When it fails, nothing written since the last good sync may be
  *     relied on, now or later: the kernel may have dropped the pages and
  *     marked them clean ("fsyncgate").
- *   - a new file and its size are durable after sync of the file and then
- *     sync_dir. Overwriting inside a file needs only sync.
+ *   - a new file is durable after sync of the file and then sync_dir; its later
+ *     growth, and overwriting inside it, need only sync.
  *   - reads may return anything at all: everything from the card is hostile.
  */
 #ifndef LBS_MEDIUM_H
@@ -32,7 +32,8 @@ struct medium;
 
 enum { MEDIUM_OPEN_RDONLY = 1, MEDIUM_OPEN_CREATE = 2 };
 
-/* All return 0 or a negative errno; thread-safe, except open and close. */
+/* All return 0 or a negative errno. Thread-safe, but for two opens at a time and
+ * for close: opening one file disturbs no call on another. */
 struct medium_ops {
 	/* Opens a file for the calls below; CREATE makes it if missing.
 	 * -ENOENT if missing, -EINVAL if it is not a regular file. Opening an

@@ -152,6 +152,19 @@ check_not_newer(lbs_store *s, uint32_t segment)
 			  segment, (unsigned long long)(on_card.serial >> 32));
 }
 
+/* Segments that recovery would need for the log beyond the anchor and one group
+ * more, whatever the number of writers that got in below the sync bound. */
+static uint32_t
+tail_segments(lbs_store *s)
+{
+	uint64_t tail = stream_log_bytes(s->stream) -
+			atomic_load(&s->log_bytes_anchored);
+	uint32_t usable = s->geometry.segment_bytes -
+			  s->geometry.segment_bytes / 8 - 2 * PAGE_BYTES;
+
+	return (uint32_t)((tail + GROUP_BLOCKS_MAX * FRAME_BYTES) / usable) + 2;
+}
+
 int
 store_next_segment(void *ctx, int level, uint32_t *segment)
 {
@@ -162,6 +175,10 @@ store_next_segment(void *ctx, int level, uint32_t *segment)
 	keep = level == ROOM_RECOVERY ? 0
 	       : level == ROOM_DISCARD ? s->reserve_segments - 1
 				       : s->reserve_segments;
+	/* If this refuses, the checkpoint that the writer then asks for moves
+	 * the anchor, and the tail is short again. */
+	if (level == ROOM_ORDINARY && s->stream && tail_segments(s) > keep)
+		keep = tail_segments(s);
 	for (;;) {
 		segtab_room(s->segtab, &filled, &free);
 		/* What is not filled yet counts as room while the card has it. */

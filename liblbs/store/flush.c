@@ -69,9 +69,8 @@ sync_chunks(lbs_store *s)
 
 /* One round, by one thread at a time. */
 static int
-lead(lbs_store *s, const struct cut *cut, int anchored)
+lead(lbs_store *s, const struct cut *cut, uint64_t log_bytes, int anchored)
 {
-	struct stream_stats stats;
 	int rc = sync_chunks(s);
 
 	if (rc)
@@ -79,16 +78,15 @@ lead(lbs_store *s, const struct cut *cut, int anchored)
 	pthread_mutex_lock(&s->synced_lock);
 	s->synced = *cut;
 	pthread_mutex_unlock(&s->synced_lock);
-	stream_stats(s->stream, &stats);
 	if (s->freshness == LBS_FRESHNESS_FLUSH || anchored ||
-	    stats.log_bytes - s->flush.log_bytes_anchored >= s->sync_bytes) {
+	    log_bytes - atomic_load(&s->log_bytes_anchored) >= s->sync_bytes) {
 		rc = commit_anchor(s, cut);
 		if (rc)
 			return store_fail(s, rc,
 					  "the anchor could not be committed: "
 					  "make internal flash work and open the "
 					  "store again");
-		s->flush.log_bytes_anchored = stats.log_bytes;
+		atomic_store(&s->log_bytes_anchored, log_bytes);
 	}
 	return 0;
 }
@@ -97,16 +95,22 @@ static int
 flush(lbs_store *s, int anchored)
 {
 	struct cut mine, cut;
+	uint64_t bytes, covers;
 	int rc;
 
 	rc = store_may_write(s);
-	if (rc == 0)
-		rc = stream_cut(s->stream, &mine);
+	if (rc)
+		return rc;
+	/* Before the cut: the cut covers at least this much of the log. */
+	bytes = stream_log_bytes(s->stream);
+	rc = stream_cut(s->stream, &mine);
 	if (rc)
 		return atomic_load(&s->failed) ? LBS_EFAILED : rc;
 	pthread_mutex_lock(&s->flush.lock);
-	if (mine.recno > s->flush.wanted.recno)
+	if (mine.recno > s->flush.wanted.recno) {
 		s->flush.wanted = mine;
+		s->flush.wanted_bytes = bytes;
+	}
 	while ((rc = atomic_load(&s->failed) ? LBS_EFAILED : 0) == 0 &&
 	       (atomic_load(&s->durable_recno) < mine.recno || anchored)) {
 		if (s->flush.leading) {
@@ -115,8 +119,9 @@ flush(lbs_store *s, int anchored)
 		}
 		s->flush.leading = 1;
 		cut = s->flush.wanted;
+		covers = s->flush.wanted_bytes;
 		pthread_mutex_unlock(&s->flush.lock);
-		rc = lead(s, &cut, anchored);
+		rc = lead(s, &cut, covers, anchored);
 		pthread_mutex_lock(&s->flush.lock);
 		s->flush.leading = 0;
 		anchored = 0;

@@ -86,8 +86,9 @@ struct lbs_store {
 		int leading;
 		struct cut wanted;	/* the latest cut anyone waits for */
 		uint8_t *chunks;	/* scratch of the leader */
-		uint64_t log_bytes_anchored; /* freshness=checkpoint */
+		uint64_t wanted_bytes;	/* log bytes that it covers at least */
 	} flush;
+	_Atomic uint64_t log_bytes_anchored; /* how far the anchor covers it */
 	_Atomic uint64_t durable_recno;
 	pthread_mutex_t synced_lock;
 	struct cut synced;	/* on the card, perhaps not anchored yet */

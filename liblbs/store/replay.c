@@ -588,6 +588,7 @@ begin_session(struct replay *r)
 	else if (rc == LBS_EDAMAGED || rc == LBS_ENOSPC)
 		rc = fail(&s->log, rc, "what was recovered could not be written "
 			  "to the card again: check the card and its free space");
+	atomic_store(&s->log_bytes_anchored, stream_log_bytes(s->stream));
 	if (rc == 0)
 		atomic_store(&s->durable_recno,
 			     r->tail_len ? cut.recno : r->end);
