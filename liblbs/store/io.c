@@ -582,7 +582,7 @@ lbs_vdisk_extents(lbs_vdisk *v, uint64_t len, uint64_t offset,
 		return LBS_EINVAL;
 	if (v->store->forks != store_forks())
 		return LBS_EFORK;
-	while (lba < last) {
+	while (len && lba < last) {
 		uint64_t n = last - lba < STATUS_BLOCKS ? last - lba
 							: STATUS_BLOCKS;
 
