@@ -1,0 +1,101 @@
+/*
+ * store.h - a real store in a directory of its own for tests through the public
+ * header: made, opened, closed and removed.
+ */
+#ifndef LBS_TESTS_STORE_H
+#define LBS_TESTS_STORE_H
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lbs.h"
+#include "tests/unit/unit.h"
+
+#define MIB (1ull << 20)
+
+static char store_dir[64], store_path[96], store_card[96];
+static lbs_store *store;
+static lbs_vdisk *disk;
+static int store_told; /* code of the last error told */
+static char store_sentence[1200];
+static int store_preallocate;
+
+static inline void
+store_tell(void *ctx, int level, int code, const char *sentence)
+{
+	(void)ctx;
+	if (level == LBS_LOG_ERROR) {
+		store_told = code;
+		snprintf(store_sentence, sizeof store_sentence, "%s", sentence);
+	}
+}
+
+static inline int
+store_open(unsigned flags)
+{
+	struct lbs_open_options o = { .struct_size = sizeof o, .flags = flags,
+				      .map_limit_bytes = 4 * MIB,
+				      .owner = "a test", .log = store_tell };
+	int rc = lbs_store_open(store_path, &o, &store);
+
+	if (rc == 0)
+		rc = lbs_vdisk_open(store, NULL, &disk);
+	return rc;
+}
+
+static inline int
+store_close(void)
+{
+	int rc = 0;
+
+	lbs_vdisk_close(disk);
+	if (store)
+		rc = lbs_store_close(store);
+	store = NULL;
+	disk = NULL;
+	return rc;
+}
+
+static inline int
+store_make(uint64_t size, uint64_t capacity)
+{
+	struct lbs_create_options o = { .struct_size = sizeof o,
+					.size_bytes = size,
+					.capacity_bytes = capacity,
+					.segment_size_bytes = MIB,
+					.chunk_size_bytes = 8 * MIB,
+					.preallocate = store_preallocate,
+					.log = store_tell };
+	int rc;
+
+	strcpy(store_dir, access("/dev/shm", W_OK) ? "/tmp/lbs-unit-XXXXXX"
+						   : "/dev/shm/lbs-unit-XXXXXX");
+	if (!mkdtemp(store_dir))
+		return LBS_EIO;
+	snprintf(store_path, sizeof store_path, "%s/corp.lbs", store_dir);
+	snprintf(store_card, sizeof store_card, "%s/card", store_dir);
+	rc = lbs_store_create(store_path, store_card, &o);
+	return rc ? rc : store_open(0);
+}
+
+static inline int
+store_remove(void **state)
+{
+	char command[96];
+
+	(void)state;
+	(void)store_close();
+	snprintf(command, sizeof command, "rm -r %s", store_dir);
+	return system(command);
+}
+
+static inline uint64_t
+store_stat(int stat)
+{
+	uint64_t v[LBS_STAT_COUNT];
+
+	lbs_store_stat(store, v);
+	return v[stat];
+}
+
+#endif
