@@ -135,6 +135,11 @@ demo: ## the main job on a real disk image, told as a story
 	@$(MAKE) -s all
 	tools/demo.sh
 
+$(BUILD)/bench/micro: $(BUILD)/bench/micro.o $(LIB)
+	$(LINK) $^ $(LDLIBS)
+bench-micro: all $(BUILD)/bench/micro ## how fast and how small, measured (QUICK=1: shorter)
+	bench/micro.sh $(if $(JSON),--json $(JSON))
+
 clean: ## remove what was built
 	rm -rf build build-asan build-tsan build-clang build-fuzz $(PROGRAMS)
 

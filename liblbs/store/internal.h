@@ -34,8 +34,9 @@
 #define CHECKPOINT_LOG_BYTES (512ull << 20)
 #define SYNC_BYTES (6ull << 20)
 #define FILL_AHEAD_BYTES (64ull << 20)
-/* Opening makes pieces; more than this and it writes a checkpoint. */
-#define PIECES_WANTED 8
+/* Each piece of the log may end in an unclosed segment, which replay reads whole:
+ * an opening that leaves more than this much of it writes a checkpoint. */
+#define PIECES_BYTES (16ull << 20)
 #define SYNC_SECONDS 5
 
 /* Who may take the segments that are kept back. */

@@ -458,7 +458,9 @@ store_open_env(const struct store_env *env,
 		start_run_page(s);
 		/* What was replayed counts towards the next checkpoint; too
 		 * many pieces or too much of it, and it is written now. */
-		if (s->piece_count > PIECES_WANTED ||
+		if ((uint64_t)s->piece_count * s->geometry.segment_bytes >
+			    PIECES_BYTES ||
+		    s->piece_count > PIECES_MAX / 2 ||
 		    map_wants_checkpoint(s->map))
 			rc = store_checkpoint(s);
 	}

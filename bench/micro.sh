@@ -1,0 +1,161 @@
+#!/bin/bash
+# micro.sh - how fast and how small: the figures of DESIGN.md, measured anew.
+# Must never judge by time: it prints what it saw beside what is aimed at.
+#
+#   bench/micro.sh [--json FILE]        QUICK=1: a minute instead of ten
+#
+# Rates come from rounds that alternate between the things compared, as median
+# and range; bytes and counts are exact.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+micro=build/bench/micro
+plugin=$PWD/nbdkit-lbs-plugin.so
+json=""
+[ "${1:-}" != --json ] || json=${2:?--json needs a file}
+if [ -n "${QUICK:-}" ]; then
+	rounds=5 count=20000 written=1024 nbd_mib=128
+else
+	rounds=7 count=50000 written=8192 nbd_mib=512
+fi
+
+ram=$(mktemp -d /dev/shm/lbs-micro.XXXXXX)
+disk=$(mktemp -d "$PWD/build/lbs-micro.XXXXXX")
+server=""
+leave() {
+	[ -z "$server" ] || kill -9 "$server" 2>/dev/null || true
+	rm -rf "$ram" "$disk"
+}
+trap leave EXIT
+table=$disk/table
+: >"$table"
+say() { [ ! -t 2 ] || printf '\r\033[K%s' "$*" >&2; }
+fresh() { rm -rf "$ram/d" && mkdir "$ram/d"; }
+
+# ---- linked ------------------------------------------------------------------
+linked() { say "linked: $1"; fresh; "$micro" "$@" >>"$table"; }
+linked speed "$ram/d" "$rounds" "$count"
+linked lone "$ram/d" 200
+linked random "$ram/d" "$ram/d" 8 "$written"
+linked random "$ram/d" "$ram/d" 64 "$written"
+linked sequential "$ram/d" "$ram/d" 8 $((written / 2))
+linked replay "$ram/d" 400
+
+# ---- over NBD ------------------------------------------------------------------
+serve() { # serve SOCKET NBDKIT-ARGUMENT...
+	local socket=$1
+	shift
+	rm -f "$socket"
+	nbdkit -f -U "$socket" "$@" 2>"$disk/nbdkit.log" &
+	server=$!
+	for _ in $(seq 200); do
+		[ ! -S "$socket" ] || return 0
+		sleep 0.05
+	done
+	cat "$disk/nbdkit.log" >&2
+	return 1
+}
+finish() { kill -TERM "$server"; wait "$server" || true; server=""; }
+cpu_ticks() { awk '{ print $14 + $15 }' "/proc/$server/stat"; }
+fio_iops() { # fio_iops SOCKET RW MIB: iops
+	fio --name=x --ioengine=nbd "--uri=nbd+unix:///?socket=$1" --rw="$2" --bs=4k --iodepth=16 \
+		--size="$3M" --randrepeat=0 --output-format=json 2>/dev/null |
+		/usr/bin/python3 -c 'import json, sys
+j = json.load(sys.stdin)["jobs"][0]
+print(j[sys.argv[1]]["iops"])' "${2#rand}"
+}
+# measure NAME SOCKET RW: notes iops and, per GB of payload, server CPU seconds
+measure() {
+	local before after iops
+	before=$(cpu_ticks)
+	iops=$(fio_iops "$2" "$3" "$nbd_mib")
+	after=$(cpu_ticks)
+	echo "$1.$3 $iops $(awk -v t=$((after - before)) -v m="$nbd_mib" -v hz="$(getconf CLK_TCK)" \
+		'BEGIN { print t / hz / (m * 1048576 / 1e9) }')" >>"$disk/nbd"
+}
+lbs_store() { # lbs_store DIR
+	./lbs create -q --size 1G --capacity 12G --data "$1/card" "$1/b.lbs" >/dev/null
+}
+
+: >"$disk/nbd"
+echo -n micro >"$disk/pass"
+fresh
+lbs_store "$ram/d"
+qemu-img create -q -f luks --object "secret,id=s,file=$disk/pass" \
+	-o key-secret=s,iter-time=10 "$ram/d/luks.img" 1G
+for round in $(seq "$rounds"); do
+	say "over NBD on tmpfs: round $round of $rounds"
+	serve "$disk/s" "$plugin" store="$ram/d/b.lbs"
+	[ "$round" -gt 1 ] || fio_iops "$disk/s" write 1024 >/dev/null
+	measure lbs "$disk/s" randwrite
+	measure lbs "$disk/s" randread
+	[ "$round" -gt 1 ] || grep VmRSS "/proc/$server/status" >"$disk/rss"
+	finish
+	serve "$disk/s" --filter=luks file "$ram/d/luks.img" passphrase=+"$disk/pass"
+	[ "$round" -gt 1 ] || fio_iops "$disk/s" write 1000 >/dev/null
+	measure luks "$disk/s" randwrite
+	measure luks "$disk/s" randread
+	finish
+done
+mkdir "$disk/d"
+lbs_store "$disk/d"
+fallocate -l 1G "$disk/d/raw.img"
+dd if=/dev/zero of="$disk/d/raw.img" bs=1M count=1024 conv=notrunc,fdatasync status=none
+for round in $(seq "$rounds"); do
+	say "over NBD on the disk: round $round of $rounds"
+	serve "$disk/s" "$plugin" store="$disk/d/b.lbs"
+	measure disk-lbs "$disk/s" randwrite
+	finish
+	serve "$disk/s" file "$disk/d/raw.img"
+	measure disk-raw "$disk/s" randwrite
+	finish
+done
+fresh
+lbs_store "$ram/d"
+serve "$disk/s" "$plugin" store="$ram/d/b.lbs"
+fio --name=x --ioengine=nbd "--uri=nbd+unix:///?socket=$disk/s" --rw=randwrite --bs=128k --iodepth=16 \
+	--size=1G >/dev/null 2>&1
+awk '/VmHWM/ { print $2 / 1024 }' "/proc/$server/status" >"$disk/hwm"
+finish
+say ""
+
+/usr/bin/python3 - "$table" "$disk/nbd" "$(cat "$disk/hwm")" "$json" <<'PYTHON'
+import json, statistics, sys
+table, nbd, hwm, out = sys.argv[1:]
+aims = {
+    "write_share": ">= 50", "read_share": ">= 50", "lone_card_bytes": "<= 8192",
+    "lone_card_syncs": "1", "lone_meta_commits": "1", "lone_meta_bytes": "<= 4608",
+    "random_8_card": "<= 1.04", "random_8_flash": "<= 5", "random_64_flash": "<= 10",
+    "random_8_held": "<= 2.2", "random_64_held": "<= 2.2", "sequential_8_held": "far less",
+    "replay_read": "<= 64", "nbd_randwrite_iops": ">= 1", "nbd_randread_iops": ">= 1",
+    "nbd_randwrite_cpu": "<= 1", "nbd_randread_cpu": "<= 1", "disk_randwrite_iops": ">= 1",
+    "server_resident": "<= 48 + map",
+}
+rows = []
+for line in open(table):
+    name, median, low, high, rounds, unit = line.rstrip("\n").split("\t")
+    rows.append((name, float(median), float(low), float(high), int(rounds), unit))
+seen = {}
+for line in open(nbd):
+    name, iops, cpu = line.split()
+    seen.setdefault(name, []).append((float(iops), float(cpu)))
+def ratio(name, ours, theirs, column, unit):
+    v = [a[column] / b[column] for a, b in zip(seen[ours], seen[theirs])]
+    rows.append((name, statistics.median(v), min(v), max(v), len(v), unit))
+for rw in "randwrite", "randread":
+    ratio("nbd_%s_iops" % rw, "lbs." + rw, "luks." + rw, 0, "of luks's IOPS")
+    ratio("nbd_%s_cpu" % rw, "lbs." + rw, "luks." + rw, 1, "of luks's CPU time")
+    for who in "lbs", "luks":
+        v = [c for _, c in seen[who + "." + rw]]
+        rows.append(("nbd_%s_cpu_%s" % (rw, who), statistics.median(v), min(v), max(v), len(v),
+                     "CPU s per GB"))
+ratio("disk_randwrite_iops", "disk-lbs.randwrite", "disk-raw.randwrite", 0, "of a raw file's IOPS")
+rows.append(("server_resident", float(hwm), float(hwm), float(hwm), 1, "MiB at most"))
+print("%-22s %10s %10s %10s  %-28s %s" % ("figure", "median", "lowest", "highest", "unit", "aim"))
+for name, median, low, high, rounds, unit in rows:
+    print("%-22s %10.5g %10.5g %10.5g  %-28s %s" % (name, median, low, high, unit, aims.get(name, "")))
+if out:
+    json.dump({"schema": 1, "figures": [
+        {"name": n, "median": m, "low": l, "high": h, "rounds": r, "unit": u, "aim": aims.get(n)}
+        for n, m, l, h, r, u in rows]}, open(out, "w"), indent=1)
+PYTHON
