@@ -20,7 +20,7 @@ setup(void **state)
 {
 	(void)state;
 	model = calloc(1, SIZE);
-	buf = malloc(SIZE);
+	buf = calloc(1, SIZE);
 	return store_make(SIZE, CAPACITY);
 }
 
