@@ -12,7 +12,7 @@
 #include "liblbs/format/bytes.h"
 
 #define APPLICATION_ID 0x4c425331 /* "LBS1" */
-#define WAL_PAGES 512		  /* about 2 MiB of log before it is folded in */
+#define WAL_PAGES 256		  /* about 1 MiB of log before it is folded in */
 
 static const char *const sql[SQL_COUNT] = {
 	[SQL_BEGIN] = "BEGIN IMMEDIATE",
@@ -162,7 +162,7 @@ settings(struct meta *m)
 		{ "PRAGMA synchronous=FULL", NULL },
 		{ "PRAGMA synchronous", "2" },
 		{ autocheckpoint, NULL },
-		{ "PRAGMA journal_size_limit=2200000", NULL },
+		{ "PRAGMA journal_size_limit=1100000", NULL },
 		{ "PRAGMA temp_store=MEMORY", NULL },
 		{ "PRAGMA cache_size=-2048", NULL },
 	};
@@ -382,6 +382,15 @@ meta_commit(struct meta *m)
 	else
 		m->counters.commits++;
 	return rc;
+}
+
+int
+meta_fold(struct meta *m)
+{
+	if (sqlite3_wal_checkpoint_v2(m->db, NULL, SQLITE_CHECKPOINT_TRUNCATE,
+				      NULL, NULL) == SQLITE_OK)
+		return 0;
+	return meta_error(m, "fold its log in");
 }
 
 void

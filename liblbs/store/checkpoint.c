@@ -354,6 +354,11 @@ write_checkpoint(lbs_store *s, const struct log_position *behind)
 		rc = slice_end(&sl);
 	if (rc == 0)
 		rc = finish(&sl, behind, freed);
+	if (rc == 0) {
+		pthread_mutex_lock(&s->db);
+		rc = meta_fold(s->meta);
+		pthread_mutex_unlock(&s->db);
+	}
 	if (rc)
 		goto out;
 	map_thaw(s->map);
