@@ -121,8 +121,9 @@ static void advance(struct model *m, size_t n)
 
 	for (i = 0; i < n; i++)
 		apply(&m->base, &m->requests[i]);
-	memmove(m->requests, m->requests + n,
-		(m->request_count - n) * sizeof(*m->requests));
+	if (n)
+		memmove(m->requests, m->requests + n,
+			(m->request_count - n) * sizeof(*m->requests));
 	m->request_count -= n;
 	m->acked -= n < m->acked ? n : m->acked;
 }
