@@ -39,10 +39,12 @@ print_value(const char *key, json_int_t value)
 {
 	char label[64], text[SIZE_TEXT_BYTES];
 
-	snprintf(label, sizeof(label), "%s", key);
+	snprintf(label, sizeof(label) / 2, "%s", key);
 	for (char *p = label; *p; p++)
 		if (*p == '_')
 			*p = ' ';
+	if (strcmp(key, lbs_stat_name(LBS_STAT_LIVE_BLOCKS)) == 0)
+		strcat(label, " at checkpoint");
 	printf("  %-28s %20lld", label, (long long)value);
 	if (strstr(key, "bytes") && value >= 1024)
 		printf("   %s", size_format((uint64_t)value, text));

@@ -52,7 +52,7 @@ static const struct option_spec option_table[] = {
 	{ "socket-mode", 0, "MODE", "of the Unix socket, octal (0600)" },
 	{ "socket-group", 0, "GROUP", "may connect, too (mode 0660)" },
 	{ "vdisk", 0, "NAME", "serve only this vdisk" },
-	{ "read-only", 'r', NULL, "write nothing, anywhere" },
+	{ "read-only", 'r', NULL, "write neither the card nor the metadata" },
 	{ "data", 'd', "DIR", "where the card is, if not where it was" },
 	{ "pidfile", 'P', "FILE", "write the process id here" },
 	{ "run", 0, "COMMAND", "serve while it runs, with $uri and $socket" },

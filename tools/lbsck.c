@@ -37,7 +37,7 @@ static const struct option_spec options[] = {
 	{ "yes", 'y', NULL, "mend, answering every question with yes" },
 	{ "scrub", 0, NULL, "read and authenticate every live block" },
 	{ "accept-loss", 0, NULL,
-	  "let a store whose card fails freshness go on with what is there" },
+	  "list what is lost, then go on without it" },
 	{ "data", 'd', "DIR", "where the card is, if not where it was" },
 	KEYOPT_SPECS,
 	{ NULL, 0, NULL, NULL },
@@ -49,7 +49,9 @@ static const struct command_spec spec = {
 		 "against each other. A store that was cut off needs no lbsck: it rolls\n"
 		 "forward by itself when it is opened.",
 	.options = options,
-	.epilogue = "Exit codes: 0 clean, 1 errors corrected, 4 errors left, 8 operational\n"
+	.epilogue = "--accept-loss is for a store that is refused as stale or missing data, and asks\n"
+		    "first on a terminal. With -n it only lists what would be lost.\n\n"
+		    "Exit codes: 0 clean, 1 errors corrected, 4 errors left, 8 operational\n"
 		    "error (also: in use), 16 usage, 32 cancelled.",
 };
 

@@ -42,8 +42,9 @@ advice(int err)
 	case LBS_ESTALECARD:
 	case LBS_EDATAMISSING:
 	case LBS_ESTALEMETA:
-		return "look for the newer copy first; 'lbsck' lists what is "
-		       "lost, and with --accept-loss goes on without it";
+		return "look for the newer copy first; 'lbsck -n "
+		       "--accept-loss' lists what is lost, without -n it goes "
+		       "on without it";
 	case LBS_EDAMAGED:
 		return "run 'lbsck --scrub' to learn what is damaged";
 	case LBS_EFAILED:
