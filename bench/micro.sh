@@ -59,10 +59,10 @@ finish() { kill -TERM "$server"; wait "$server" || true; server=""; }
 cpu_ticks() { awk '{ print $14 + $15 }' "/proc/$server/stat"; }
 fio_iops() { # fio_iops SOCKET RW MIB: iops
 	fio --name=x --ioengine=nbd "--uri=nbd+unix:///?socket=$1" --rw="$2" --bs=4k --iodepth=16 \
-		--size="$3M" --randrepeat=0 --output-format=json 2>/dev/null |
-		/usr/bin/python3 -c 'import json, sys
-j = json.load(sys.stdin)["jobs"][0]
-print(j[sys.argv[1]]["iops"])' "${2#rand}"
+		--size="$3M" --randrepeat=0 --output-format=json --output="$disk/fio" >/dev/null 2>&1
+	/usr/bin/python3 -c 'import json, sys
+text = open(sys.argv[1]).read()
+print(json.loads(text[text.index("{"):])["jobs"][0][sys.argv[2]]["iops"])' "$disk/fio" "${2#rand}"
 }
 # measure NAME SOCKET RW: notes iops and, per GB of payload, server CPU seconds
 measure() {
@@ -74,7 +74,7 @@ measure() {
 		'BEGIN { print t / hz / (m * 1048576 / 1e9) }')" >>"$disk/nbd"
 }
 lbs_store() { # lbs_store DIR
-	./lbs create -q --size 1G --capacity 12G --data "$1/card" "$1/b.lbs" >/dev/null
+	./lbs create -q --size 1G --capacity 8G --data "$1/card" "$1/b.lbs" >/dev/null
 }
 
 : >"$disk/nbd"

@@ -14,7 +14,9 @@ aead_available(int cipher)
 	case AEAD_CHACHA20POLY1305:
 		return 1;
 	case AEAD_AES256GCM:
-		return crypto_aead_aes256gcm_is_available();
+		/* libsodium looks at the processor only when it starts. */
+		return sodium_init() >= 0 &&
+		       crypto_aead_aes256gcm_is_available();
 	}
 	return 0;
 }

@@ -162,6 +162,7 @@ get_ready(void)
 static int
 after_fork(void)
 {
+	options.vdisk = vdisk;
 	return server_start(&options) < 0 ? -1 : 0;
 }
 

@@ -27,6 +27,7 @@ struct connection {
  * reconnects elsewhere wants: no answer, rather than an error.
  */
 struct server_options {
+	const char *vdisk;	/* must exist; NULL = any */
 	const char *path;     /* of the metadata file, absolute */
 	const char *data_dir; /* or NULL */
 	const char *owner;    /* program name that a second opener is told */

@@ -7,6 +7,7 @@
 #include "frontends/nbd/plugin.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,6 +116,24 @@ stop(void)
 	_exit(lbs_store_close(store) < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
+/* A server without a vdisk to serve would hold the store for nothing. */
+static int
+check_vdisk(void)
+{
+	char sentence[256];
+	lbs_vdisk *vdisk;
+	int rc = lbs_vdisk_open(store, opt.vdisk, &vdisk);
+
+	if (rc == 0) {
+		lbs_vdisk_close(vdisk);
+		return 0;
+	}
+	snprintf(sentence, sizeof(sentence),
+		 "the store has no vdisk '%s': see lbs list", opt.vdisk);
+	log_sentence(NULL, LBS_LOG_ERROR, rc, sentence);
+	return rc;
+}
+
 int
 server_start(const struct server_options *options)
 {
@@ -126,6 +145,11 @@ server_start(const struct server_options *options)
 	rc = lbs_store_open(opt.path, &oo, &store);
 	if (rc < 0)
 		return refused(rc);
+	rc = check_vdisk();
+	if (rc < 0) {
+		server_finish();
+		return refused(rc);
+	}
 	rc = ctl_start(opt.path, store, opt.owner, &ctl);
 	if (rc < 0)
 		log_sentence(NULL, LBS_LOG_WARNING, 0,

@@ -568,6 +568,21 @@ push(struct stream *st)
 		die(st, st->error);
 }
 
+/* A group's stack frame leaves: nobody may find it in the queue. */
+static void
+drop(struct stream *st, struct group *g)
+{
+	struct item **at = &st->head;
+
+	while (*at)
+		if ((*at)->group == g)
+			*at = (*at)->next;
+		else
+			at = &(*at)->next;
+	st->tail = at;
+	pthread_cond_broadcast(&st->pushed_cond);
+}
+
 int
 stream_append(struct stream *st, const struct append_change *c)
 {
@@ -593,6 +608,7 @@ stream_append(struct stream *st, const struct append_change *c)
 		died = !died && st->error;
 		if (died)
 			die(st, st->error);
+		drop(st, &g);
 		pthread_mutex_unlock(&st->lock);
 		goto out;
 	}
@@ -616,18 +632,8 @@ stream_append(struct stream *st, const struct append_change *c)
 			pthread_cond_wait(&g.cond, &st->lock);
 		}
 	}
-	if (rc) {
-		/* This stack frame leaves: nobody may find it in the queue. */
-		struct item **at = &st->head;
-
-		while (*at)
-			if ((*at)->group == &g)
-				*at = (*at)->next;
-			else
-				at = &(*at)->next;
-		st->tail = at;
-		pthread_cond_broadcast(&st->pushed_cond);
-	}
+	if (rc)
+		drop(st, &g);
 	pthread_mutex_unlock(&st->lock);
 out:
 	if (died)

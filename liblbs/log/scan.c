@@ -139,6 +139,11 @@ window(struct scanner *sc, uint32_t offset, uint32_t len, int *rc)
 	want = size - offset < sc->buf_cap ? size - offset : sc->buf_cap;
 	sc->buf_len = 0;
 	*rc = read_segment(sc->src, sc->segment, offset, sc->buf, want);
+	/* A bad sector further on must not hide a good record before it. */
+	if (*rc == LBS_EIO && want > len) {
+		want = len;
+		*rc = read_segment(sc->src, sc->segment, offset, sc->buf, want);
+	}
 	if (*rc)
 		return NULL;
 	sc->buf_at = offset;

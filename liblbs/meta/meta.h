@@ -102,8 +102,9 @@ int meta_begin(struct meta *m);
 int meta_commit(struct meta *m);
 void meta_rollback(struct meta *m);
 /* Folds SQLite's log into the file and empties it: outside a transaction, when
- * much was written, so that internal flash does not hold it twice. */
-int meta_fold(struct meta *m);
+ * much was written, so that internal flash does not hold it twice. If that
+ * fails nothing is lost: the log is still there. */
+void meta_fold(struct meta *m);
 
 int meta_state_get(struct meta *m, struct meta_state *out);
 int meta_state_set(struct meta *m, const struct meta_state *state);

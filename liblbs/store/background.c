@@ -188,6 +188,7 @@ background_after_write(lbs_store *s)
 		if (now - last < LOOK_BYTES)
 			return 0;
 		atomic_store_explicit(&s->looked_at, now, memory_order_relaxed);
+		(void)store_meta_has_room(s);
 	}
 	stream_stats(s->stream, &st);
 	if (s->background) {

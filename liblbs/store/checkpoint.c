@@ -104,6 +104,7 @@ static int
 slice_end(struct slice *sl)
 {
 	lbs_store *s = sl->s;
+	struct meta_anchor before = s->anchor;
 	struct cut cut;
 	int rc;
 
@@ -121,6 +122,8 @@ slice_end(struct slice *sl)
 		meta_rollback(s->meta);
 	else
 		rc = meta_commit(s->meta);
+	if (rc) /* a flush that waits for db must not take it for committed */
+		s->anchor = before;
 	sl->open = 0;
 	pthread_mutex_unlock(&s->db);
 	return rc;
@@ -356,7 +359,7 @@ write_checkpoint(lbs_store *s, const struct log_position *behind)
 		rc = finish(&sl, behind, freed);
 	if (rc == 0) {
 		pthread_mutex_lock(&s->db);
-		rc = meta_fold(s->meta);
+		meta_fold(s->meta);
 		pthread_mutex_unlock(&s->db);
 	}
 	if (rc)

@@ -56,6 +56,8 @@ settle(struct lbs_create_options *o, uint64_t segment_min,
 {
 	uint64_t floor;
 
+	if (secret_init()) /* before asking what the processor can do */
+		return fail(log, LBS_EINTERNAL, "libsodium cannot run here");
 	if (!o->block_size)
 		o->block_size = BLOCK_BYTES;
 	if (!o->cipher)

@@ -41,6 +41,7 @@ write_segment(lbs_store *s, uint32_t segment)
 	uint32_t chunk = geometry_chunk(&s->geometry, segment);
 	uint64_t at = geometry_offset(&s->geometry, segment);
 	uint32_t left = s->geometry.segment_bytes;
+	int made = card->ops->open(card, chunk, 0) == -ENOENT;
 	int err = card->ops->open(card, chunk, MEDIUM_OPEN_CREATE);
 
 	for (size_t i = 0; i < sizeof iov / sizeof iov[0]; i++)
@@ -55,9 +56,18 @@ write_segment(lbs_store *s, uint32_t segment)
 		if (!err)
 			count(s, LBS_STAT_CARD_FILL_BYTES, n);
 	}
-	if (!err)
-		err = card->ops->sync(card, chunk);
-	if (!err && geometry_offset(&s->geometry, segment) == 0)
+	/* This sync covers the log's pages in the chunk too: its failure is
+	 * never "the card is full", and nobody else may sync the file before
+	 * the store knows. */
+	pthread_mutex_lock(&s->syncing);
+	if (!err && card->ops->sync(card, chunk)) {
+		err = -EIO;
+		store_fail(s, LBS_EIO,
+			   "the card failed to sync a chunk file: check the card "
+			   "and open the store again");
+	}
+	pthread_mutex_unlock(&s->syncing);
+	if (!err && (made || geometry_offset(&s->geometry, segment) == 0))
 		err = card->ops->sync_dir(card);
 	return err;
 }
@@ -139,8 +149,7 @@ check_not_newer(lbs_store *s, uint32_t segment)
 
 	count(s, LBS_STAT_CARD_READ_BYTES, src.bytes_read);
 	if (rc < 0)
-		return store_fail(s, rc, "the card cannot be read: check it and "
-				  "open the store again");
+		return 0; /* unreadable: about to be written over */
 	segtab_info(s->segtab, segment, &known);
 	if (rc == SCAN_NONE || on_card.serial >> 32 < s->session ||
 	    memcmp(known.salt, salt, SALT_BYTES) == 0)

@@ -50,19 +50,26 @@ sync_chunks(lbs_store *s)
 
 	stream_take_dirty(s->stream, s->flush.chunks);
 	for (uint32_t i = 0; i < chunks; i++) {
-		int err;
+		int err = 0, rc = 0;
 
 		if (!s->flush.chunks[i])
 			continue;
 		count(s, LBS_STAT_CARD_SYNCS, 1);
-		err = card->ops->sync(card, i);
+		pthread_mutex_lock(&s->syncing);
+		if (atomic_load(&s->failed))
+			rc = LBS_EFAILED;
+		else
+			err = card->ops->sync(card, i);
 		if (err) {
 			medium_file_name(i, name);
-			return store_fail(s, LBS_EIO,
-					  "the card failed to sync %s (%s): "
-					  "check the card and open the store "
-					  "again", name, strerror(-err));
+			rc = store_fail(s, LBS_EIO,
+					"the card failed to sync %s (%s): check "
+					"the card and open the store again",
+					name, strerror(-err));
 		}
+		pthread_mutex_unlock(&s->syncing);
+		if (rc)
+			return rc;
 	}
 	return 0;
 }

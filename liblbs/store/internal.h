@@ -101,6 +101,9 @@ struct lbs_store {
 
 	pthread_mutex_t filling; /* guards chunk growth; held over its I/O */
 	_Atomic int card_full;
+	/* Held over each sync of a chunk file and what its failure does: the
+	 * kernel tells an error once, and the next sync would succeed. */
+	pthread_mutex_t syncing;
 
 	/* Internal flash is nearly full: no new writes until there is room. */
 	_Atomic int meta_low;

@@ -302,6 +302,11 @@ append(lbs_store *s, struct append_change *c)
 	int is_unmap = c->kind == RECORD_UNMAP, retried = 0, rc;
 	uint32_t blocks = c->extent.count_blocks;
 
+	/* For each group of a long request: a store that failed meanwhile takes
+	 * no more of it. */
+	rc = store_may_write(s);
+	if (rc)
+		return rc;
 	if (!is_unmap && atomic_load(&s->meta_low) && !store_meta_has_room(s))
 		return LBS_ENOSPC;
 	for (;;) {

@@ -379,6 +379,7 @@ store_new(const struct store_env *env, const struct lbs_open_options *options)
 	pthread_mutex_init(&s->synced_lock, NULL);
 	pthread_mutex_init(&s->checkpointing, NULL);
 	pthread_mutex_init(&s->filling, NULL);
+	pthread_mutex_init(&s->syncing, NULL);
 	pthread_mutex_init(&s->failure_lock, NULL);
 	ranges_init(&s->ranges);
 	return s;
@@ -400,6 +401,7 @@ store_free(lbs_store *s, int abandon)
 	free(s->flush.chunks);
 	ranges_destroy(&s->ranges);
 	pthread_mutex_destroy(&s->failure_lock);
+	pthread_mutex_destroy(&s->syncing);
 	pthread_mutex_destroy(&s->filling);
 	pthread_mutex_destroy(&s->checkpointing);
 	pthread_mutex_destroy(&s->synced_lock);
@@ -419,10 +421,11 @@ start_run_page(lbs_store *s)
 	if (!run)
 		return;
 	map_position(s->map, &behind);
-	memcpy(run->boot_id, s->env.boot_id, sizeof run->boot_id);
-	memcpy(run->store_id, s->sealer.store_id, STORE_ID_BYTES);
+	/* The boot last: until it is there the rest says nothing. */
 	run->session = s->session;
 	run->acked_record = behind.recno;
+	memcpy(run->boot_id, s->env.boot_id, sizeof run->boot_id);
+	memcpy(run->store_id, s->sealer.store_id, STORE_ID_BYTES);
 }
 
 int
@@ -464,6 +467,8 @@ store_open_env(const struct store_env *env,
 		    map_wants_checkpoint(s->map))
 			rc = store_checkpoint(s);
 	}
+	if (rc == 0 && !s->rdonly)
+		(void)store_meta_has_room(s);
 	if (rc == 0)
 		rc = background_start(s);
 	if (rc)
@@ -552,6 +557,21 @@ store_look(const char *path, const struct logger *log)
 	return 0;
 }
 
+/* Through SQLite's log, which a process that died may have left half folded in:
+ * the bare file alone may then look corrupt. */
+static int
+read_row(const char *path, const struct logger *log, struct meta_store *store)
+{
+	struct meta *m;
+	int rc = meta_open(path, NULL, META_RDONLY, log, &m);
+
+	if (rc == 0) {
+		*store = *meta_store_row(m);
+		meta_abandon(m);
+	}
+	return rc;
+}
+
 static int
 posix_env(const char *path, const struct lbs_open_options *options,
 	  const struct logger *log, struct store_env *env, struct posix **out)
@@ -560,7 +580,6 @@ posix_env(const char *path, const struct lbs_open_options *options,
 	const char *dir = options ? options->data_dir : NULL;
 	int rdonly = options && options->flags & LBS_RDONLY, err;
 	struct meta_store store;
-	struct meta_state state;
 	int rc = store_look(path, log);
 
 	*out = NULL;
@@ -575,7 +594,7 @@ posix_env(const char *path, const struct lbs_open_options *options,
 				   &p->run);
 	/* With the lock taken, where does the store say the card is? */
 	if (rc == 0)
-		rc = meta_peek(p->meta_path, NULL, log, &store, &state);
+		rc = read_row(p->meta_path, log, &store);
 	if (rc == 0) {
 		if (!dir)
 			dir = store.data_dir;

@@ -40,6 +40,7 @@ struct replay {
 	struct cut last;	/* where record end lies, if it was read */
 	int stopped;		/* an incomplete piece ended the replay */
 	uint32_t stop_segment, stop_offset;
+	int io;			/* an I/O error ended the replay */
 	int anchor_seen;	/* its record was read in full on the way */
 };
 
@@ -138,8 +139,6 @@ replay_records(struct replay *r, uint32_t segment, const uint8_t *key,
 			r->anchor_seen = 1;
 		if (desc.recno > r->anchor.recno)
 			rc = add_tail(r, segment, offset);
-		r->last = (struct cut){ desc.recno, segment, offset };
-
 		uint32_t at = offset + record_frames_at(desc.extent_count);
 
 		for (uint32_t i = 0; i < desc.extent_count && rc == 0; i++) {
@@ -150,8 +149,10 @@ replay_records(struct replay *r, uint32_t segment, const uint8_t *key,
 			if (desc.kind == RECORD_DATA)
 				at += desc.extents[i].count_blocks * FRAME_BYTES;
 		}
-		if (rc == 0 && !(desc.flags & RECORD_GROUP_CONTINUES))
+		if (rc == 0 && !(desc.flags & RECORD_GROUP_CONTINUES)) {
+			r->last = (struct cut){ desc.recno, segment, offset };
 			rc = end_group(r, desc.recno, segment, sc.cursor);
+		}
 		(*expected)++;
 		r->records++;
 	}
@@ -181,17 +182,19 @@ replay_piece(struct replay *r, const struct meta_piece *piece)
 		/* The header must be this use's own; if not, nothing behind it
 		 * was ever durable, or it was replaced. */
 		rc = scan_header(&r->src, segment, found_salt, &header);
-		if (rc < 0)
+		r->io |= rc == LBS_EIO;
+		if (rc < 0 && rc != LBS_EIO)
 			return rc;
 		segtab_use(s->segtab, segment, serial, salt, expected - 1);
 		stopped = from;
-		if (rc == SCAN_NONE || memcmp(found_salt, salt, SALT_BYTES))
+		if (rc || memcmp(found_salt, salt, SALT_BYTES))
 			break;
 		serial = header.serial;
 		segtab_use(s->segtab, segment, serial, salt, RECNO_OPEN);
 		key = segtab_key(s->segtab, segment);
 		rc = scan_index(&r->src, segment, key, &index, &entries);
-		if (rc < 0)
+		r->io |= rc == LBS_EIO;
+		if (rc < 0 && rc != LBS_EIO)
 			return rc;
 		indexed = rc == SCAN_OK && index.serial == serial;
 		/* With loss accepted the last record must be found itself: it
@@ -209,7 +212,8 @@ replay_piece(struct replay *r, const struct meta_piece *piece)
 		}
 		free(entries);
 		segtab_set_last_recno(s->segtab, segment, expected - 1);
-		if (rc < 0)
+		r->io |= rc == LBS_EIO;
+		if (rc < 0 && rc != LBS_EIO)
 			return rc;
 		if (piece->end_recno && expected > piece->end_recno)
 			return 0;
@@ -255,7 +259,8 @@ search_behind(struct replay *r, int *later, uint64_t *durable_to)
 		}
 	}
 	scanner_end(&sc);
-	return rc < 0 ? rc : 0;
+	/* Only evidence: what cannot be read here was not promised by it. */
+	return rc == LBS_ENOMEM ? rc : 0;
 }
 
 /* What lies where this use of a segment should: -1 an older use, 1 a newer one
@@ -383,8 +388,14 @@ judge(struct replay *r)
 static int
 verdict(struct replay *r)
 {
-	const char *consent = "run lbsck --accept-loss to see what is lost and "
-			      "go on without it";
+	const char *consent = "run lbsck -n --accept-loss to see what is lost, "
+			      "and without -n to go on without it";
+
+	if (r->missing && r->io && !r->s->accept_loss)
+		return fail(&r->s->log, LBS_EIO,
+			    "the card cannot be read where the log should be: "
+			    "check the card and its contacts and try again");
+
 
 	switch (r->missing) {
 	case 0:
@@ -558,6 +569,7 @@ begin_session(struct replay *r)
 	struct cut cut = { 0, 0, 0 };
 	struct card_sealed now = { s->session, r->state.checkpoint,
 				   r->tail_len ? s->session : known_begun(r) };
+	uint64_t durable;
 	int rc = 0, err = 0;
 
 	if (r->tail_len) {
@@ -589,9 +601,12 @@ begin_session(struct replay *r)
 		rc = fail(&s->log, rc, "what was recovered could not be written "
 			  "to the card again: check the card and its free space");
 	atomic_store(&s->log_bytes_anchored, stream_log_bytes(s->stream));
+	/* Records must never claim more than the anchor holds. */
+	durable = r->tail_len ? cut.recno : r->end;
+	if (durable > s->anchor.recno)
+		durable = s->anchor.recno;
 	if (rc == 0)
-		atomic_store(&s->durable_recno,
-			     r->tail_len ? cut.recno : r->end);
+		atomic_store(&s->durable_recno, durable);
 	return rc;
 }
 
@@ -603,12 +618,14 @@ tell(struct replay *r)
 	count(r->s, LBS_STAT_REPLAY_REWRITTEN_RECORDS, r->tail_len);
 	if (r->records || r->tail_len)
 		inform(&r->s->log,
-		       "rolled forward %llu records from the log (%llu KiB "
-		       "read), of which %llu had not been flushed and were made "
-		       "durable",
-		       (unsigned long long)r->records,
+		       "rolled forward %llu record%s from the log (%llu KiB "
+		       "read), %llu of which had not been flushed%s",
+		       (unsigned long long)r->records, r->records == 1 ? "" : "s",
 		       (unsigned long long)r->src.bytes_read >> 10,
-		       (unsigned long long)r->tail_len);
+		       (unsigned long long)r->tail_len,
+		       !r->tail_len   ? ""
+		       : r->s->rdonly ? " (nothing was written: read-only)"
+				      : " and were made durable");
 }
 
 int
@@ -653,8 +670,13 @@ store_recover(lbs_store *s, const struct card_sealed *card)
 		rc = verdict(r);
 		if (s->accept_loss) {
 			warn(&s->log, rc,
-			     "loss accepted: the store goes on at record %llu",
-			     (unsigned long long)r->end);
+			     "loss accepted: the store goes on at record %llu%s",
+			     (unsigned long long)r->end,
+			     rc == LBS_ESTALEMETA
+				     ? "; all that was written after this copy "
+				       "of the metadata was taken is given up, "
+				       "and cannot be listed without the newer one"
+				     : "");
 			rc = 0;
 		}
 	}

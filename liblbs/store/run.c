@@ -102,8 +102,8 @@ run_file_open(const char *meta_path, const char *owner, int rdonly,
 	if (flock(r->fd, LOCK_EX | LOCK_NB)) {
 		read_owner(r->fd, holder);
 		rc = fail(log, LBS_EBUSY,
-			  "in use by %s: stop it, or ask it through the control "
-			  "socket", holder);
+			  "in use by %s: stop it first (lbs info, stat and list "
+			  "work meanwhile)", holder);
 		goto out;
 	}
 	if (!rdonly)

@@ -146,6 +146,24 @@ lbs_store_info(lbs_store *s, struct lbs_store_info *info)
 	return 0;
 }
 
+/* Properly while nobody holds the file; else the constant parts of it as they
+ * lie there, without SQLite's log. */
+static int
+peek(const char *path, const struct logger *log, struct meta_store *store,
+     struct meta_state *state)
+{
+	const struct logger quiet = { NULL, NULL };
+	struct meta *m;
+	int rc = meta_open(path, NULL, META_RDONLY, &quiet, &m);
+
+	if (rc)
+		return meta_peek(path, NULL, log, store, state);
+	*store = *meta_store_row(m);
+	rc = meta_state_get(m, state);
+	meta_abandon(m);
+	return rc;
+}
+
 API int
 lbs_store_peek(const char *path, lbs_log_fn *fn, void *log_ctx,
 	       struct lbs_store_info *info)
@@ -159,7 +177,7 @@ lbs_store_peek(const char *path, lbs_log_fn *fn, void *log_ctx,
 		return LBS_EINVAL;
 	rc = store_look(path, &log);
 	if (rc == 0)
-		rc = meta_peek(path, NULL, &log, &store, &state);
+		rc = peek(path, &log, &store, &state);
 	if (rc == 0)
 		fill_info(&store, &state, 1, info);
 	return rc;
