@@ -6,7 +6,7 @@
  * reads go on, writes and flushes fail) -> closed. Opening again recovers.
  *
  * Locks, in the order in which they may be taken:
- *   checkpointing, filling, flush.lock, stream (liblbs/log/append.c), db,
+ *   checkpointing, flush.lock, stream (liblbs/log/append.c), filling, syncing, db,
  *   map (liblbs/map/map.c), segtab, synced_lock, failure_lock.
  */
 #ifndef LBS_STORE_INTERNAL_H
