@@ -81,6 +81,7 @@ E2E_RUNS   = "e2e/edges=/usr/bin/python3 tests/e2e/nbd_edges.py" \
              "e2e/process_death=/usr/bin/python3 tests/e2e/process_death.py" \
              "e2e/errno_matrix=/usr/bin/python3 tests/e2e/errno_matrix.py" \
              "e2e/secrets=/usr/bin/python3 tests/e2e/secrets.py" \
+             "e2e/torn_fold=tests/e2e/torn_fold.sh" \
              "e2e/reconnect=/usr/bin/python3 tests/e2e/nbd_qemu_reconnect.py" \
              "guest=tests/guest/guest_test.sh"
 VALGRIND   = valgrind -q --error-exitcode=9 --leak-check=full
