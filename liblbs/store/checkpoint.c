@@ -220,6 +220,32 @@ cut_run(struct memtable_run *run, uint64_t end)
 	return part;
 }
 
+/* A long hole changes nothing where the map has no row: moves it on to the next
+ * region that has one, or leaves nothing of it. A discard of terabytes then
+ * costs what was mapped, not what could be. */
+static int
+skip_regions(struct slice *sl, struct memtable_run *run)
+{
+	uint32_t layer = (uint32_t)(run->key >> 40), found = layer;
+	uint64_t region = (run->key & LBA_MAX) / MAP_REGION_BLOCKS;
+	uint64_t at = UINT64_MAX;
+	int rc = slice_begin(sl);
+
+	if (rc == 0)
+		rc = mapstore_next_region(sl->s->meta, &found, &region);
+	if (rc < 0)
+		return rc;
+	if (rc && found == layer)
+		at = map_key(layer, region * MAP_REGION_BLOCKS);
+	if (at >= run->key + run->count) {
+		run->count = 0;
+	} else if (at > run->key) {
+		run->count -= at - run->key;
+		run->key = at;
+	}
+	return 0;
+}
+
 static int
 write_map(struct slice *sl, struct memtable_run *runs, size_t n)
 {
@@ -227,6 +253,14 @@ write_map(struct slice *sl, struct memtable_run *runs, size_t n)
 	int rc = 0;
 
 	while (rc == 0 && i < n) {
+		if (!runs[i].value && runs[i].count >= MAP_REGION_BLOCKS) {
+			rc = skip_regions(sl, &runs[i]);
+			if (rc || !runs[i].count) {
+				i++;
+				continue;
+			}
+		}
+
 		uint32_t layer = (uint32_t)(runs[i].key >> 40);
 		uint64_t number = (runs[i].key & LBA_MAX) / MAP_REGION_BLOCKS;
 		uint64_t end = map_key(layer, (number + 1) * MAP_REGION_BLOCKS);
