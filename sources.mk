@@ -7,7 +7,8 @@ LIBLBS_SRC := $(CRYPTO_SRC) $(FORMAT_SRC) \
               liblbs/medium/posix.c \
               liblbs/meta/meta.c liblbs/meta/schema.c liblbs/meta/mapstore.c liblbs/meta/countvfs.c \
               liblbs/map/memtable.c liblbs/map/pages.c liblbs/map/map.c \
-              liblbs/log/segtab.c liblbs/log/seal.c liblbs/log/append.c liblbs/log/scan.c \
+              liblbs/log/segtab.c liblbs/log/seal.c liblbs/log/turn.c liblbs/log/reserve.c \
+              liblbs/log/append.c liblbs/log/scan.c \
               liblbs/store/create.c liblbs/store/open.c liblbs/store/replay.c \
               liblbs/store/io.c liblbs/store/flush.c liblbs/store/checkpoint.c \
               liblbs/store/fill.c liblbs/store/run.c liblbs/store/fork.c liblbs/store/card.c liblbs/store/stat.c \

@@ -1,82 +1,28 @@
 /*
- * append.c - see append.h.
+ * append.c - see append.h: sealing, pushing, waiting.
  *
  * A page of the card is first touched by a write that covers all of it (zeroes
  * behind the last byte): the kernel then need not read it from the card. Later
  * bytes of the page go into the cached page. After a cut no page that was
  * touched is touched again.
  */
-#include "liblbs/log/append.h"
+#include "liblbs/log/stream.h"
 
 #include <assert.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "crypto/secret.h"
 #include "liblbs/error.h"
 #include "liblbs/format/bytes.h"
 
-/* A group of 257 blocks over the smallest segments, which hold 13 each. */
-#define PARTS_MAX 24
+/* A record of one block, or none, and the padding behind it. */
+#define SMALL_BYTES                                                         \
+	(RECORD_PREFIX_BYTES + DESC_FIXED_BYTES + EXTENT_BYTES + TAG_BYTES + \
+	 FRAME_BYTES + PAGE_BYTES)
 #define BATCH_ITEMS 128
 #define BATCH_BYTES (1u << 20)
-#define NO_SEGMENT UINT32_MAX
-
-struct group;
-
-/* A piece of the card, in the order of the log. */
-struct item {
-	struct item *next;
-	struct group *group;	/* NULL: the stream's own (header, index) */
-	uint8_t *buf;
-	uint32_t segment, offset, len;
-	uint64_t recno;
-	int ready;
-};
-
-/* One stream_append, on its caller's stack. */
-struct group {
-	pthread_cond_t cond;
-	struct item items[PARTS_MAX];
-	struct map_change changes[PARTS_MAX];
-	int parts, pushed, done, continues;
-};
-
-struct stream {
-	const struct sealer *sealer;
-	const struct geometry *geometry;
-	struct medium *card;
-	struct segtab *segtab;
-	struct append_hooks hooks;
-	uint64_t session;
-	uint8_t *zeroes;	/* a page of them */
-
-	pthread_mutex_t lock;	/* guards all below */
-	pthread_cond_t pushed_cond; /* pushed_recno moved, or error */
-	int cut_waiters;
-	/* reservation */
-	uint32_t segment, cursor;
-	uint8_t *index;		/* plain index of the open segment */
-	uint32_t entries, index_cap;
-	uint64_t segment_first_recno, segment_serial;
-	uint64_t next_recno, next_serial;
-	struct cut last;	/* record reserved last */
-	uint32_t spare[PARTS_MAX];
-	int spares;
-	/* queue */
-	struct item *head, **tail;
-	int pushing, error;
-	uint64_t pushed_recno;
-	uint32_t touched_segment, touched_end;
-	uint8_t *dirty;		/* per chunk */
-	struct stream_stats stats;
-	_Atomic uint64_t log_bytes; /* as in stats */
-	/* the group that is being pushed, across batches: owned by the pusher */
-	struct map_change run[GROUP_RECORDS_MAX];
-	int run_len;
-};
+/* How many batches one caller pushes before another's turn comes. */
+#define BATCHES_MAX 8
 
 struct stream *
 stream_new(const struct sealer *sealer, const struct geometry *geometry,
@@ -84,10 +30,16 @@ stream_new(const struct sealer *sealer, const struct geometry *geometry,
 	   const struct append_hooks *hooks, uint64_t session)
 {
 	struct stream *st = calloc(1, sizeof *st);
+	pthread_mutexattr_t attr;
 
 	if (!st)
 		return NULL;
-	pthread_mutex_init(&st->lock, NULL);
+	turns_init(&st->turns);
+	/* Held for a fraction of a microsecond: spin before sleeping. */
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
+	pthread_mutex_init(&st->lock, &attr);
+	pthread_mutexattr_destroy(&attr);
 	pthread_cond_init(&st->pushed_cond, NULL);
 	st->sealer = sealer;
 	st->geometry = geometry;
@@ -133,241 +85,7 @@ stream_free(struct stream *st)
 	free(st);
 }
 
-static void
-enqueue(struct stream *st, struct item *it)
-{
-	it->next = NULL;
-	*st->tail = it;
-	st->tail = &it->next;
-}
-
-/* Bytes of the open segment that the next record may take, its index entry and
- * the padding that a cut behind it would need already counted. */
-static uint32_t
-room(const struct stream *st)
-{
-	uint64_t tail = index_tail_bytes(st->entries + 1);
-	uint64_t end = (st->geometry->segment_bytes - tail) &
-		       ~(uint64_t)(PAGE_BYTES - 1);
-
-	return st->segment != NO_SEGMENT && end > st->cursor
-		       ? (uint32_t)(end - st->cursor)
-		       : 0;
-}
-
-static uint32_t
-frames_that_fit(uint32_t room_bytes)
-{
-	uint32_t head = record_frames_at(1);
-
-	return room_bytes > head ? (room_bytes - head) / FRAME_BYTES : 0;
-}
-
-/* ---- segments ---------------------------------------------------------- */
-
-static int
-own_item(struct stream *st, uint32_t segment, uint32_t offset, uint32_t len,
-	 uint8_t **buf)
-{
-	struct item *it = calloc(1, sizeof *it);
-
-	*buf = calloc(1, len);
-	if (!it || !*buf) {
-		free(it);
-		free(*buf);
-		return LBS_ENOMEM;
-	}
-	it->buf = *buf;
-	it->segment = segment;
-	it->offset = offset;
-	it->len = len;
-	it->ready = 1;
-	enqueue(st, it);
-	return 0;
-}
-
-/* Ends the open segment with its index, which names the next one. */
-static int
-close_segment(struct stream *st, uint32_t next, const uint8_t salt[SALT_BYTES])
-{
-	uint32_t size = st->geometry->segment_bytes;
-	uint32_t tail = index_tail_bytes(st->entries);
-	uint32_t at = (size - tail) & ~(PAGE_BYTES - 1);
-	struct index_head head = {
-		.segment = st->segment,
-		.stream = STREAM_LOG,
-		.serial = st->segment_serial,
-		.first_recno = st->segment_first_recno,
-		.last_recno = st->next_recno - 1,
-		.next_segment = next,
-		.entry_count = st->entries,
-	};
-	uint8_t *buf;
-	int rc;
-
-	if (at < st->cursor)
-		at = st->cursor;
-	rc = own_item(st, st->segment, at, size - at, &buf);
-	if (rc)
-		return rc;
-	memcpy(head.next_salt, salt, SALT_BYTES);
-	index_head_encode(&head, st->index);
-	seal_index(st->sealer, segtab_key(st->segtab, st->segment), st->index,
-		   index_bytes(st->entries), buf + (size - tail - at));
-	segtab_set_last_recno(st->segtab, st->segment, st->next_recno - 1);
-	return 0;
-}
-
-static int
-open_segment(struct stream *st, uint32_t segment)
-{
-	struct segment_sealed sealed = {
-		.segment = segment,
-		.stream = STREAM_LOG,
-		.serial = st->next_serial++,
-		.session = st->session,
-		.first_recno = st->next_recno,
-	};
-	uint8_t salt[SALT_BYTES], *page;
-	uint64_t durable_to;
-	int rc;
-
-	/* DESIGN.md promise 8: a fresh key for each use of a segment. */
-	secret_random(salt, sizeof salt);
-	if (st->segment != NO_SEGMENT)
-		rc = close_segment(st, segment, salt);
-	else
-		rc = st->hooks.begin(st->hooks.ctx, segment, sealed.serial,
-				     salt, st->next_recno);
-	if (rc)
-		return rc;
-	st->hooks.known(st->hooks.ctx, &durable_to, &sealed.checkpoint);
-	segtab_use(st->segtab, segment, sealed.serial, salt, RECNO_OPEN);
-	rc = own_item(st, segment, 0, PAGE_BYTES, &page);
-	if (rc)
-		return rc;
-	seal_header(st->sealer, segtab_key(st->segtab, segment), salt, &sealed,
-		    page);
-	st->segment = segment;
-	st->cursor = SEGMENT_HEADER_BYTES;
-	st->entries = 0;
-	st->segment_first_recno = st->next_recno;
-	st->segment_serial = sealed.serial;
-	return 0;
-}
-
-static int
-add_index_entry(struct stream *st, const struct index_entry *entry)
-{
-	uint32_t need = index_bytes(st->entries + 1);
-
-	if (need > st->index_cap) {
-		uint32_t cap = need * 2 + 4096;
-		uint8_t *index = realloc(st->index, cap);
-
-		if (!index)
-			return LBS_ENOMEM;
-		st->index = index;
-		st->index_cap = cap;
-	}
-	index_entry_encode(entry, st->index + index_bytes(st->entries++));
-	return 0;
-}
-
-/* ---- reservation ------------------------------------------------------- */
-
-/* How many new segments a change of count frames needs (0 frames: an unmap). */
-static int
-segments_needed(const struct stream *st, uint32_t frames)
-{
-	uint32_t fresh = frames_that_fit(
-		((st->geometry->segment_bytes - index_tail_bytes(1)) &
-		 ~(PAGE_BYTES - 1)) - SEGMENT_HEADER_BYTES);
-	uint32_t here = frames_that_fit(room(st));
-
-	if (frames == 0)
-		return room(st) < record_bytes(1, 0);
-	return frames <= here ? 0 : (int)((frames - here + fresh - 1) / fresh);
-}
-
-/* Places one record at the cursor. */
-static int
-place(struct stream *st, struct group *g, const struct append_change *c,
-      uint32_t first, uint32_t count, uint8_t **buf)
-{
-	uint32_t frames = c->kind == RECORD_DATA ? count : 0;
-	uint32_t len = record_bytes(1, frames);
-	struct item *it = &g->items[g->parts];
-	struct map_change *change = &g->changes[g->parts];
-	struct index_entry entry = { .kind = c->kind };
-
-	change->extent = c->extent;
-	change->extent.lba += first;
-	change->extent.count_blocks = count;
-	entry.offset = st->cursor + (frames ? record_frames_at(1) : 0);
-	entry.extent = change->extent;
-	if (c->continues || first + count < c->extent.count_blocks)
-		entry.flags = RECORD_GROUP_CONTINUES;
-	if (add_index_entry(st, &entry))
-		return LBS_ENOMEM;
-	change->position =
-		frames ? position_make(st->segment, entry.offset) : 0;
-	*it = (struct item){ .group = g, .buf = *buf, .segment = st->segment,
-			     .offset = st->cursor, .len = len,
-			     .recno = st->next_recno++ };
-	enqueue(st, it);
-	g->parts++;
-	*buf += len;
-	st->last = (struct cut){ it->recno, st->segment, st->cursor };
-	st->cursor += len;
-	st->stats.records++;
-	st->stats.log_bytes += len;
-	atomic_store_explicit(&st->log_bytes, st->stats.log_bytes,
-			      memory_order_relaxed);
-	return 0;
-}
-
-static int
-reserve(struct stream *st, struct group *g, const struct append_change *c,
-	uint8_t *buf)
-{
-	uint32_t frames = c->kind == RECORD_DATA ? c->extent.count_blocks : 0;
-	uint32_t done = 0, total = c->extent.count_blocks;
-	int need, rc;
-
-	if (st->error)
-		return st->error;
-	/* All segments first: after that nothing but memory can fail. */
-	need = segments_needed(st, frames);
-	assert(need < PARTS_MAX);
-	while (st->spares < need) {
-		rc = st->hooks.next_segment(st->hooks.ctx, c->use_reserve,
-					    &st->spare[st->spares]);
-		if (rc)
-			return rc;
-		st->spares++;
-	}
-	do {
-		uint32_t n = frames ? frames_that_fit(room(st)) : 0;
-
-		if (frames ? n == 0 : room(st) < record_bytes(1, 0)) {
-			rc = open_segment(st, st->spare[--st->spares]);
-			if (rc)
-				goto dead;
-			continue;
-		}
-		n = frames && n < total - done ? n : total - done;
-		rc = place(st, g, c, done, n, &buf);
-		if (rc)
-			goto dead;
-		done += n;
-	} while (done < total);
-	return 0;
-dead:
-	/* Numbers or segments were given out that no record will carry. */
-	st->error = rc;
-	return rc;
-}
+/* ---- sealing ----------------------------------------------------------- */
 
 /* The blocks of a part of a change. */
 struct part {
@@ -412,34 +130,91 @@ seal(struct stream *st, struct group *g, const struct append_change *c,
 
 /* ---- pushing ----------------------------------------------------------- */
 
-/* Takes what is ready and adjacent from the head of the queue into iov; bytes
- * and the items' end are told. The queue is left as it is. */
-static int
-gather(struct stream *st, struct iovec *iov, uint32_t *len)
-{
-	struct item *it = st->head;
-	uint32_t end = it->offset;
-	int n = 0;
+/* What one call hands to the kernel: items that lie next to each other, taken out
+ * of the queue while they are on their way. */
+struct batch {
+	struct item *first, *last;
+	int count;
+	uint32_t start, end;	/* in the segment, without padding */
+	uint64_t recno;		/* of the last record, or 0 */
+	struct iovec iov[BATCH_ITEMS + 1];
+	int vectors;
+	struct group *done[BATCH_ITEMS]; /* what it completed */
+	int done_count;
+};
 
-	*len = 0;
-	while (it && it->ready && it->segment == st->head->segment &&
-	       it->offset == end && n < BATCH_ITEMS && *len < BATCH_BYTES) {
-		iov[n++] = (struct iovec){ it->buf, it->len };
-		*len += it->len;
-		end += it->len;
-		it = it->next;
+static void
+take_batch(struct stream *st, struct batch *b)
+{
+	uint32_t len = 0;
+
+	b->first = st->head;
+	b->count = b->vectors = b->done_count = 0;
+	b->recno = 0;
+	b->start = b->end = b->first->offset;
+	for (struct item *it = st->head;
+	     it && it->ready && it->segment == b->first->segment &&
+	     it->offset == b->end && b->count < BATCH_ITEMS &&
+	     len < BATCH_BYTES;
+	     it = it->next) {
+		b->iov[b->vectors++] = (struct iovec){ it->buf, it->len };
+		b->end += it->len;
+		len += it->len;
+		b->count++;
+		b->last = it;
+		if (it->group)
+			b->recno = it->recno;
 	}
-	return n;
+	st->head = b->last->next;
+	if (!st->head)
+		st->tail = &st->head;
+	b->last->next = NULL;
 }
 
-/* Removes n pushed items and applies the groups that they complete. Unlocked:
- * only the pusher (st->pushing) touches the head and the run. */
 static void
-complete(struct stream *st, struct item *first, int n, struct group **done,
-	 int *done_count)
+put_back(struct stream *st, struct batch *b)
 {
-	*done_count = 0;
-	for (struct item *it = first, *next; n--; it = next) {
+	b->last->next = st->head;
+	if (!st->head)
+		st->tail = &b->last->next;
+	st->head = b->first;
+}
+
+/* Covers the last page to its end when the batch is the first to touch it. */
+static void
+pad_batch(struct stream *st, struct batch *b)
+{
+	uint32_t page_end = (uint32_t)round_up(b->end, PAGE_BYTES);
+	uint32_t pad = page_end - b->end, fresh, touched;
+
+	if (st->touched_segment != b->first->segment) {
+		st->touched_segment = b->first->segment;
+		st->touched_end = 0;
+	}
+	touched = st->touched_end;
+	assert(b->start % PAGE_BYTES == 0 || b->start < touched);
+	if (page_end <= touched)
+		return;
+	/* A lone record has room for the padding behind it. */
+	if (pad && b->count == 1 && b->first->group &&
+	    b->first->group->parts == 1) {
+		memset(b->first->buf + b->first->len, 0, pad);
+		b->iov[0].iov_len += pad;
+	} else if (pad) {
+		b->iov[b->vectors++] = (struct iovec){ st->zeroes, pad };
+	}
+	fresh = page_end - (b->start > touched ? b->start : touched);
+	st->stats.page_bytes += fresh;
+	st->stats.unsynced_bytes += fresh;
+	st->touched_end = page_end;
+}
+
+/* Applies the groups that the batch completes, in log order. Unlocked: only the
+ * pusher (st->pushing) touches the batch and the run. */
+static void
+complete(struct stream *st, struct batch *b)
+{
+	for (struct item *it = b->first, *next; it; it = next) {
 		struct group *g = it->group;
 
 		next = it->next;
@@ -461,111 +236,110 @@ complete(struct stream *st, struct item *first, int n, struct group **done,
 					  &behind);
 			st->run_len = 0;
 		}
-		done[(*done_count)++] = g;
+		b->done[b->done_count++] = g;
 	}
 }
 
 static void
 die(struct stream *st, int code)
 {
-	int first = !st->error;
-
-	if (first)
+	if (!st->error)
 		st->error = code;
 	for (struct item *it = st->head; it; it = it->next)
 		if (it->group)
-			pthread_cond_signal(&it->group->cond);
+			turn_give(&it->group->turn, TURN_LOOK);
 	pthread_cond_broadcast(&st->pushed_cond);
 }
 
-/* Pushes one batch. Called and returns with the lock held; the head is ready
- * and nobody else is pushing. */
+/* The last word to the owners of what was pushed. Unlocked: they may run. */
 static void
-push(struct stream *st)
+dismiss(struct batch *b)
 {
-	struct iovec iov[BATCH_ITEMS + 1];
-	struct group *done[BATCH_ITEMS];
-	struct item *first = st->head, *last = first;
-	uint32_t len, start, end, page_end, touched;
-	int n = gather(st, iov, &len), vectors = n, done_count = 0, err;
-	uint64_t recno = 0;
+	for (int i = 0; i < b->done_count; i++)
+		turn_give(&b->done[i]->turn, TURN_DONE);
+	b->done_count = 0;
+}
 
-	start = first->offset;
-	end = start + len;
-	page_end = (uint32_t)round_up(end, PAGE_BYTES);
-	if (st->touched_segment != first->segment) {
-		st->touched_segment = first->segment;
-		st->touched_end = 0;
-	}
-	touched = st->touched_end;
-	assert(start % PAGE_BYTES == 0 || start < touched);
-	if (page_end > touched) {
-		/* A lone record has room for the padding behind it. */
-		if (page_end > end && n == 1 && first->group &&
-		    first->group->parts == 1) {
-			memset(first->buf + len, 0, page_end - end);
-			iov[0].iov_len += page_end - end;
-		} else if (page_end > end)
-			iov[vectors++] = (struct iovec){ st->zeroes,
-							 page_end - end };
-		st->stats.page_bytes +=
-			page_end - (start > touched ? start : touched);
-		st->stats.unsynced_bytes +=
-			page_end - (start > touched ? start : touched);
-		st->touched_end = page_end;
-	}
+/* Takes the head of the queue, which is ready, and hands it to the kernel.
+ * Called and left with the lock, which it does not hold over the work. What it
+ * completed is left in the batch, to be dismissed without the lock. */
+static void
+push(struct stream *st, struct batch *b)
+{
+	uint32_t chunk;
+	int err;
+
+	take_batch(st, b);
+	pad_batch(st, b);
+	chunk = geometry_chunk(st->geometry, b->first->segment);
 	st->pushing = 1;
 	pthread_mutex_unlock(&st->lock);
 
 	err = st->card->ops->pwritev(
-		st->card, geometry_chunk(st->geometry, first->segment), iov,
-		vectors, geometry_offset(st->geometry, first->segment) + start);
-	for (int i = 0; i < n; i++) {
-		if (last->group)
-			recno = last->recno;
-		if (i + 1 < n)
-			last = last->next;
-	}
-	struct item *rest = NULL;
-	if (!err) {
-		/* last->next may still change from NULL: read it locked. */
-		pthread_mutex_lock(&st->lock);
-		rest = last->next;
-		st->head = rest;
-		if (!rest)
-			st->tail = &st->head;
-		/* Before pushed_recno moves: a cut that counts on this push
-		 * finds the chunk marked. */
-		st->dirty[geometry_chunk(st->geometry, first->segment)] = 1;
-		pthread_mutex_unlock(&st->lock);
-		last->next = NULL;
-		complete(st, first, n, done, &done_count);
-	}
+		st->card, chunk, b->iov, b->vectors,
+		geometry_offset(st->geometry, b->first->segment) + b->start);
+	if (!err)
+		complete(st, b);
 
 	pthread_mutex_lock(&st->lock);
 	st->pushing = 0;
 	st->stats.write_calls++;
 	if (err) {
+		put_back(st, b);
 		die(st, code_of_errno(err) == LBS_ENOSPC ? LBS_EIO
 							  : code_of_errno(err));
 		return;
 	}
-	if (recno)
-		st->pushed_recno = recno;
-	for (int i = 0; i < done_count; i++) {
-		done[i]->done = 1;
-		pthread_cond_signal(&done[i]->cond);
-	}
+	/* A cut that counts on this push finds the chunk marked. */
+	st->dirty[chunk] = 1;
+	if (b->recno)
+		st->pushed_recno = b->recno;
+	for (int i = 0; i < b->done_count; i++)
+		b->done[i]->done = 1;
 	if (st->cut_waiters)
 		pthread_cond_broadcast(&st->pushed_cond);
-	/* Pass the work on to the owner of what is ready next. */
-	for (struct item *it = st->head; it && it->ready; it = it->next)
-		if (it->group) {
-			pthread_cond_signal(&it->group->cond);
-			break;
-		}
 	if (st->error) /* killed meanwhile: who waited for us must see it */
 		die(st, st->error);
+}
+
+static int
+can_push(const struct stream *st)
+{
+	return !st->error && !st->pushing && st->head && st->head->ready;
+}
+
+/* The group whose records are ready next, or NULL. */
+static struct group *
+next_group(const struct stream *st)
+{
+	for (struct item *it = st->head; it && it->ready; it = it->next)
+		if (it->group)
+			return it->group;
+	return NULL;
+}
+
+/* Pushes until g is done, and then for others as long as they sleep: waking one
+ * costs more than pushing for it. Who is awake goes on itself. Called and left
+ * with the lock. */
+static void
+push_for_all(struct stream *st, const struct group *g)
+{
+	struct group *next = NULL;
+	struct batch b;
+
+	for (int i = 0; can_push(st); i++) {
+		next = g->done ? next_group(st) : NULL;
+		if (next && (i >= BATCHES_MAX || turn_is_awake(&next->turn)))
+			break;
+		push(st, &b);
+		if (!b.done_count)
+			continue;
+		pthread_mutex_unlock(&st->lock);
+		dismiss(&b);
+		pthread_mutex_lock(&st->lock);
+	}
+	if (next && can_push(st))
+		turn_give(&next->turn, TURN_LOOK);
 }
 
 /* A group's stack frame leaves: nobody may find it in the queue. */
@@ -583,27 +357,60 @@ drop(struct stream *st, struct group *g)
 	pthread_cond_broadcast(&st->pushed_cond);
 }
 
+/* Until the group, which is sealed, is in the kernel's hands and applied. */
+static int
+publish(struct stream *st, struct group *g)
+{
+	int rc = 0;
+
+	pthread_mutex_lock(&st->lock);
+	for (int i = 0; i < g->parts; i++)
+		g->items[i].ready = 1;
+	for (;;) {
+		push_for_all(st, g);
+		if (g->done)
+			break;
+		if (st->error && !st->pushing) {
+			rc = st->error;
+			drop(st, g);
+			break;
+		}
+		pthread_mutex_unlock(&st->lock);
+		if (turn_wait(&g->turn, &st->turns) == TURN_DONE)
+			return 0;
+		pthread_mutex_lock(&st->lock);
+	}
+	pthread_mutex_unlock(&st->lock);
+	/* Whoever marked it done still has its last word to say. */
+	while (rc == 0 && turn_wait(&g->turn, &st->turns) != TURN_DONE)
+		;
+	return rc;
+}
+
 int
 stream_append(struct stream *st, const struct append_change *c)
 {
 	uint32_t frames = c->kind == RECORD_DATA ? c->extent.count_blocks : 0;
+	uint8_t small[SMALL_BYTES];
 	uint64_t durable_to, checkpoint;
+	uint8_t *buf = small;
 	struct group g;
-	uint8_t *buf;
-	int rc, died = 0;
+	int rc, died;
 
 	assert(frames <= GROUP_BLOCKS_MAX);
-	buf = malloc((size_t)frames * FRAME_BYTES +
-		     PARTS_MAX * record_frames_at(1) + PAGE_BYTES);
-	if (!buf)
-		return LBS_ENOMEM;
+	if (frames > 1) {
+		buf = malloc((size_t)frames * FRAME_BYTES +
+			     PARTS_MAX * record_frames_at(1) + PAGE_BYTES);
+		if (!buf)
+			return LBS_ENOMEM;
+	}
+	turn_init(&g.turn);
 	g.parts = g.pushed = g.done = 0;
 	g.continues = c->continues;
-	pthread_cond_init(&g.cond, NULL);
 
 	pthread_mutex_lock(&st->lock);
 	died = st->error;
-	rc = reserve(st, &g, c, buf);
+	rc = stream_reserve(st, &g, c, buf);
 	if (rc) {
 		died = !died && st->error;
 		if (died)
@@ -616,30 +423,13 @@ stream_append(struct stream *st, const struct append_change *c)
 	pthread_mutex_unlock(&st->lock);
 
 	seal(st, &g, c, durable_to, checkpoint);
-
-	pthread_mutex_lock(&st->lock);
-	for (int i = 0; i < g.parts; i++)
-		g.items[i].ready = 1;
-	while (!g.done) {
-		if (st->error && !st->pushing) {
-			rc = st->error;
-			break;
-		}
-		if (!st->error && !st->pushing && st->head->ready) {
-			push(st);
-			died = st->error;
-		} else {
-			pthread_cond_wait(&g.cond, &st->lock);
-		}
-	}
-	if (rc)
-		drop(st, &g);
-	pthread_mutex_unlock(&st->lock);
+	rc = publish(st, &g);
+	died = rc;
 out:
 	if (died)
 		st->hooks.failed(st->hooks.ctx, died);
-	pthread_cond_destroy(&g.cond);
-	free(buf);
+	if (buf != small)
+		free(buf);
 	return rc;
 }
 

@@ -15,6 +15,8 @@
 
 /* An unmap of more blocks than this is kept as a range. */
 #define UNMAP_ENTRIES_MAX 64u
+/* Slots of one change that are fetched ahead: what a core has under way. */
+#define PREFETCH_MAX 8u
 
 struct map {
 	pthread_mutex_t lock;
@@ -132,10 +134,11 @@ ranges_of(uint32_t blocks, int is_unmap)
 }
 
 int
-map_admit(struct map *map, uint32_t blocks, int is_unmap)
+map_admit(struct map *map, const struct extent *extent, int is_unmap)
 {
-	uint32_t entries = entries_of(blocks, is_unmap);
-	uint32_t ranges = ranges_of(blocks, is_unmap);
+	uint32_t entries = entries_of(extent->count_blocks, is_unmap);
+	uint32_t ranges = ranges_of(extent->count_blocks, is_unmap);
+	uint64_t key = map_key(extent->layer, extent->lba);
 	int ok;
 
 	pthread_mutex_lock(&map->lock);
@@ -144,6 +147,8 @@ map_admit(struct map *map, uint32_t blocks, int is_unmap)
 	if (ok) {
 		map->admitted_entries += entries;
 		map->admitted_ranges += ranges;
+		for (uint32_t i = 0; i < entries && i < PREFETCH_MAX; i++)
+			memtable_prefetch(map->active, key + i);
 	}
 	pthread_mutex_unlock(&map->lock);
 	return ok;
@@ -158,10 +163,10 @@ unadmit(struct map *map, uint32_t blocks, int is_unmap)
 }
 
 void
-map_unadmit(struct map *map, uint32_t blocks, int is_unmap)
+map_unadmit(struct map *map, const struct extent *extent, int is_unmap)
 {
 	pthread_mutex_lock(&map->lock);
-	unadmit(map, blocks, is_unmap);
+	unadmit(map, extent->count_blocks, is_unmap);
 	pthread_mutex_unlock(&map->lock);
 }
 

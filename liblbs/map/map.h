@@ -34,11 +34,12 @@ typedef int map_load_fn(void *ctx, uint32_t layer, uint64_t page);
 struct map *map_new(uint64_t limit_bytes, map_load_fn *load, void *ctx);
 void map_free(struct map *map);
 
-/* 1 if room for the change of count blocks was set aside (released as the change
- * is applied); 0: a checkpoint must make room first. */
-int map_admit(struct map *map, uint32_t blocks, int is_unmap);
+/* 1 if room for the change of an extent was set aside (released as the change is
+ * applied); 0: a checkpoint must make room first. Sealing takes longer than
+ * memory: where a small change will go is fetched into the cache meanwhile. */
+int map_admit(struct map *map, const struct extent *extent, int is_unmap);
 /* Gives back what was set aside for a change that will not come. */
-void map_unadmit(struct map *map, uint32_t blocks, int is_unmap);
+void map_unadmit(struct map *map, const struct extent *extent, int is_unmap);
 /* 1 if a checkpoint should start soon for the sake of room. */
 int map_wants_checkpoint(struct map *map);
 

@@ -86,11 +86,17 @@ memtable_fits(const struct memtable *t, uint32_t entries, uint32_t ranges)
 	       t->range_count + ranges <= t->range_cap;
 }
 
+/* Fibonacci hashing: neighbours spread over the table. */
+static uint32_t
+hash(uint64_t key, uint32_t mask)
+{
+	return (uint32_t)(key * 0x9e3779b97f4a7c15ull >> 32) & mask;
+}
+
 static struct entry *
 find(struct entry *slots, uint32_t mask, uint64_t key)
 {
-	/* Fibonacci hashing: neighbours spread over the table. */
-	uint32_t i = (uint32_t)(key * 0x9e3779b97f4a7c15ull >> 32) & mask;
+	uint32_t i = hash(key, mask);
 
 	while (slots[i].key && slots[i].key != key)
 		i = (i + 1) & mask;
@@ -126,6 +132,12 @@ memtable_grow(struct memtable *t, uint32_t entries, uint32_t ranges)
 	t->slots = bigger;
 	t->mask = slots - 1;
 	return 0;
+}
+
+void
+memtable_prefetch(const struct memtable *t, uint64_t key)
+{
+	__builtin_prefetch(&t->slots[hash(key, t->mask)], 1);
 }
 
 void

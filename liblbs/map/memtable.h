@@ -30,6 +30,8 @@ int memtable_fits(const struct memtable *t, uint32_t entries, uint32_t ranges);
  * when memory ran out. */
 int memtable_grow(struct memtable *t, uint32_t entries, uint32_t ranges);
 
+/* A hint that a key will be put soon. */
+void memtable_prefetch(const struct memtable *t, uint64_t key);
 /* Room was asked for. value is a position, or 0 for a hole. */
 void memtable_put(struct memtable *t, uint64_t key, uint64_t value);
 void memtable_unmap(struct memtable *t, uint64_t key, uint64_t count);

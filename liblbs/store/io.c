@@ -221,10 +221,10 @@ read_blocks(lbs_vdisk *v, struct cursor *dst, size_t len, uint64_t offset)
 {
 	lbs_store *s = v->store;
 	uint64_t lba = offset / BLOCK_BYTES, positions[READ_BLOCKS];
-	uint32_t skip = offset % BLOCK_BYTES, bytes, n, i, cap = 0;
+	uint8_t small[FRAME_BYTES], *buf = small;
+	uint32_t skip = offset % BLOCK_BYTES, bytes, n, i, cap = sizeof small;
 	uint32_t blocks = (uint32_t)((skip + len + BLOCK_BYTES - 1) /
 				     BLOCK_BYTES);
-	uint8_t *buf = NULL;
 	int rc;
 
 	rc = map_lookup(s->map, v->layer, lba, blocks, positions, pin,
@@ -245,7 +245,8 @@ read_blocks(lbs_vdisk *v, struct cursor *dst, size_t len, uint64_t offset)
 		}
 		n = span(positions + i, blocks - i, &bytes);
 		if (bytes > cap) {
-			free(buf);
+			if (buf != small)
+				free(buf);
 			buf = malloc(bytes);
 			cap = buf ? bytes : 0;
 		}
@@ -254,7 +255,8 @@ read_blocks(lbs_vdisk *v, struct cursor *dst, size_t len, uint64_t offset)
 			 : LBS_ENOMEM;
 		skip = 0;
 	}
-	free(buf);
+	if (buf != small)
+		free(buf);
 	unpin(s, positions, blocks);
 	return rc;
 }
@@ -300,7 +302,6 @@ static int
 append(lbs_store *s, struct append_change *c)
 {
 	int is_unmap = c->kind == RECORD_UNMAP, retried = 0, rc;
-	uint32_t blocks = c->extent.count_blocks;
 
 	/* For each group of a long request: a store that failed meanwhile takes
 	 * no more of it. */
@@ -310,7 +311,7 @@ append(lbs_store *s, struct append_change *c)
 	if (!is_unmap && atomic_load(&s->meta_low) && !store_meta_has_room(s))
 		return LBS_ENOSPC;
 	for (;;) {
-		while (!map_admit(s->map, blocks, is_unmap)) {
+		while (!map_admit(s->map, &c->extent, is_unmap)) {
 			rc = store_checkpoint(s);
 			if (rc)
 				return rc;
@@ -318,7 +319,7 @@ append(lbs_store *s, struct append_change *c)
 		rc = stream_append(s->stream, c);
 		if (rc == 0)
 			return background_after_write(s);
-		map_unadmit(s->map, blocks, is_unmap);
+		map_unadmit(s->map, &c->extent, is_unmap);
 		if (rc != LBS_ENOSPC || retried++)
 			break;
 		/* Perhaps something died since the last checkpoint. */

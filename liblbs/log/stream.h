@@ -1,0 +1,81 @@
+/*
+ * stream.h - the inside of the log's stream, shared by reserve.c (numbers and
+ * places) and append.c (sealing, pushing, waiting) and by no others.
+ */
+#ifndef LBS_LOG_STREAM_H
+#define LBS_LOG_STREAM_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "liblbs/log/append.h"
+#include "liblbs/log/turn.h"
+
+/* A group of 257 blocks over the smallest segments, which hold 13 each. */
+#define PARTS_MAX 24
+#define NO_SEGMENT UINT32_MAX
+
+struct group;
+
+/* A piece of the card, in the order of the log. */
+struct item {
+	struct item *next;
+	struct group *group;	/* NULL: the stream's own (header, index) */
+	uint8_t *buf;
+	uint32_t segment, offset, len;
+	uint64_t recno;
+	int ready;
+};
+
+/* One stream_append, on its caller's stack. */
+struct group {
+	struct turn turn;
+	struct item items[PARTS_MAX];
+	struct map_change changes[PARTS_MAX];
+	int parts, continues;
+	int pushed;		/* parts; owned by the pusher */
+	int done;		/* guarded by the stream's lock: its turn comes */
+};
+
+struct stream {
+	const struct sealer *sealer;
+	const struct geometry *geometry;
+	struct medium *card;
+	struct segtab *segtab;
+	struct append_hooks hooks;
+	uint64_t session;
+	uint8_t *zeroes;	/* a page of them */
+	struct turns turns;
+
+	pthread_mutex_t lock;	/* guards all below */
+	pthread_cond_t pushed_cond; /* pushed_recno moved, or error */
+	int cut_waiters;
+	/* reservation */
+	uint32_t segment, cursor;
+	uint8_t *index;		/* plain index of the open segment */
+	uint32_t entries, index_cap;
+	uint64_t segment_first_recno, segment_serial;
+	uint64_t next_recno, next_serial;
+	struct cut last;	/* record reserved last */
+	uint32_t spare[PARTS_MAX];
+	int spares;
+	/* queue */
+	struct item *head, **tail;
+	int pushing, error;
+	uint64_t pushed_recno;
+	uint32_t touched_segment, touched_end;
+	uint8_t *dirty;		/* per chunk */
+	struct stream_stats stats;
+	_Atomic uint64_t log_bytes; /* as in stats */
+	/* the group that is being pushed, across batches: owned by the pusher */
+	struct map_change run[GROUP_RECORDS_MAX];
+	int run_len;
+};
+
+/* Gives a change its record numbers and its places, and puts its records into
+ * the queue, not ready; they will lie in buf one behind the other. The lock is
+ * held. LBS_ENOSPC with nothing changed; else st->error is set. */
+int stream_reserve(struct stream *st, struct group *g,
+		   const struct append_change *c, uint8_t *buf);
+
+#endif
