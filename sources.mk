@@ -5,11 +5,13 @@ FORMAT_SRC := liblbs/format/card.c liblbs/format/segment.c liblbs/format/record.
 LIBLBS_SRC := $(CRYPTO_SRC) $(FORMAT_SRC) \
               liblbs/error.c \
               liblbs/medium/posix.c \
-              liblbs/meta/meta.c liblbs/meta/schema.c liblbs/meta/mapstore.c liblbs/meta/countvfs.c \
+              liblbs/meta/meta.c liblbs/meta/rows.c liblbs/meta/schema.c liblbs/meta/mapstore.c liblbs/meta/countvfs.c \
               liblbs/map/memtable.c liblbs/map/pages.c liblbs/map/map.c \
               liblbs/log/segtab.c liblbs/log/seal.c liblbs/log/turn.c liblbs/log/reserve.c \
               liblbs/log/append.c liblbs/log/scan.c \
-              liblbs/store/create.c liblbs/store/open.c liblbs/store/replay.c \
+              liblbs/store/create.c liblbs/store/posix.c liblbs/store/open.c liblbs/store/load.c \
+              liblbs/store/replay.c liblbs/store/judge.c liblbs/store/resume.c \
+              liblbs/store/session.c liblbs/store/fail.c liblbs/store/vdisk.c \
               liblbs/store/io.c liblbs/store/flush.c liblbs/store/checkpoint.c \
               liblbs/store/fill.c liblbs/store/run.c liblbs/store/fork.c liblbs/store/card.c liblbs/store/stat.c \
               liblbs/store/range.c liblbs/store/background.c liblbs/store/metaroom.c

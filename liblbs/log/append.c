@@ -332,6 +332,8 @@ push_for_all(struct stream *st, const struct group *g)
 		if (next && (i >= BATCHES_MAX || turn_is_awake(&next->turn)))
 			break;
 		push(st, &b);
+		if (b.done_count == 1 && b.done[0] == g)
+			dismiss(&b); /* ourselves: nobody is woken */
 		if (!b.done_count)
 			continue;
 		pthread_mutex_unlock(&st->lock);

@@ -49,6 +49,8 @@ struct lbs_vdisk {
 	uint32_t layer;
 };
 
+struct posix;
+
 struct lbs_store {
 	/* constant after open */
 	unsigned forks;		/* of this process when it opened the store */
@@ -65,7 +67,7 @@ struct lbs_store {
 	uint64_t sync_bytes, checkpoint_log_bytes, fill_ahead_bytes;
 	struct meta_vdisk vdisks[VDISKS_MAX];
 	int vdisk_count;
-	void *posix;		/* what lbs_store_open made, or NULL */
+	struct posix *posix;	/* what lbs_store_open made, or NULL */
 
 	struct segtab *segtab;
 	struct map *map;
@@ -129,6 +131,7 @@ count(lbs_store *s, int stat, uint64_t n)
  * handle from before a fork is noticed without a system call. */
 unsigned store_forks(void);
 
+/* fail.c */
 /* 0, or why a call cannot be: LBS_EFORK, LBS_EROFS, LBS_EFAILED. */
 int store_may_write(lbs_store *s);
 /* Stops writing for good; the first reason stands. Returns code. */
@@ -183,15 +186,31 @@ int background_after_write(lbs_store *s);
  * what was recovered durable and begins the session. */
 int store_recover(lbs_store *s, const struct card_sealed *card);
 
-/* open.c */
+/* session.c */
 /* Makes the stream of a new session; recovery is its first user. */
 int store_stream_start(lbs_store *s);
+
+/* load.c */
+/* Keys, geometry and bounds, by the store's row: s->meta is open. */
+int store_load_tables(lbs_store *s);
+/* Segments, chunks, vdisks, anchor and pieces; the chunk files are opened and
+ * must be there, unless a loss is accepted. */
+int store_load_state(lbs_store *s, const struct card_sealed *on_card);
+
+/* posix.c */
+/* Closes the card and gives up the lock. NULL is allowed. */
+void store_posix_free(struct posix *posix);
+
+/* open.c */
+/* Without anything loaded; NULL when memory ran out. */
+lbs_store *store_new(const struct store_env *env,
+		     const struct lbs_open_options *options);
 void store_free(lbs_store *s, int abandon);
 uint32_t store_reserve_segments(uint64_t sync_bytes, uint32_t segment_bytes);
 uint64_t store_sync_bytes(uint64_t env_sync_bytes, uint64_t capacity_bytes);
 
 /* Is there a regular file at path? Looks without opening it: nothing but SQLite
- * may (DESIGN.md condition 12). LBS_ENOENT, LBS_ENOTSTORE. open.c. */
+ * may (DESIGN.md condition 12). LBS_ENOENT, LBS_ENOTSTORE. posix.c. */
 int store_look(const char *path, const struct logger *log);
 
 #endif
