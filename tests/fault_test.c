@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -391,6 +392,39 @@ static void test_full_flash(void **state)
 	world_free(w);
 }
 
+/* ---- what nobody asked for ---------------- */
+
+/* DESIGN.md condition 18: after a while what was written is synced and anchored
+ * though nobody flushes; then a power cut that drops all else loses none of it. */
+static void test_unasked_sync(void **state)
+{
+	struct world_shape shape = workload_shape;
+	struct world *w;
+	int waited;
+
+	(void)state;
+	shape.threads = 1;
+	shape.sync_seconds = 1;
+	w = check_made(&shape);
+	assert_code(w, world_open(w, 0), 0);
+	assert_code(w, world_write(w, 0, 4 * KIB, 0), 0);
+	assert_true(world_stat(w, LBS_STAT_DURABLE_RECORD) <
+		    world_stat(w, LBS_STAT_LAST_RECORD));
+	for (waited = 0; waited < 200; waited++) {
+		if (world_stat(w, LBS_STAT_DURABLE_RECORD) ==
+		    world_stat(w, LBS_STAT_LAST_RECORD))
+			break;
+		usleep(50000);
+	}
+	assert_int_equal(world_stat(w, LBS_STAT_DURABLE_RECORD),
+			 world_stat(w, LBS_STAT_LAST_RECORD));
+	model_flushed(w->model); /* as if it had been asked for */
+	world_cut(w, SIM_DROP_ALL, 0);
+	assert_code(w, world_open(w, 0), 0);
+	assert_model(w);
+	world_free(w);
+}
+
 /* ---- two at once ---------------- */
 
 static void test_two_metadata_one_card(void **state)
@@ -419,6 +453,7 @@ int main(void)
 		cmocka_unit_test(test_full_card),
 		cmocka_unit_test(test_full_capacity),
 		cmocka_unit_test(test_full_flash),
+		cmocka_unit_test(test_unasked_sync),
 		cmocka_unit_test(test_two_metadata_one_card),
 	};
 

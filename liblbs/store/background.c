@@ -134,7 +134,9 @@ background_start(lbs_store *s)
 		w->of = b;
 		w->work = kind[i].work;
 		w->due = kind[i].due;
-		w->period_seconds = kind[i].period;
+		w->period_seconds = i == SYNCER && s->env.sync_seconds
+					    ? s->env.sync_seconds
+					    : kind[i].period;
 		w->repeat = kind[i].repeat;
 		pthread_cond_init(&w->wake, &attr);
 		if (pthread_create(&w->thread, NULL, work, w)) {

@@ -37,6 +37,7 @@ static void start_process(struct world *w)
 	w->env.sync_bytes = w->shape.sync_bytes;
 	w->env.fill_ahead_bytes = w->shape.fill_ahead_bytes;
 	w->env.threads = w->shape.threads;
+	w->env.sync_seconds = w->shape.sync_seconds;
 }
 
 static void end_process(struct world *w)

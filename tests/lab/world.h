@@ -23,6 +23,7 @@ struct world_shape {
 	uint64_t checkpoint_log_bytes, sync_bytes, fill_ahead_bytes;
 	int freshness;		/* LBS_FRESHNESS_..., 0 = the default */
 	int threads;		/* the store's own, as in production */
+	unsigned sync_seconds;	/* see store_env */
 };
 
 struct world {
