@@ -25,7 +25,7 @@ struct store_env {
 	struct medium *card;	/* owned by the caller, outlives the store */
 	const char *vfs;	/* SQLite VFS name; NULL = the default */
 	const char *meta_path;	/* the name given to that VFS */
-	struct run_page *run;	/* NULL = none (read-only) */
+	struct run_page *run;	/* NULL = none; not written when read-only */
 	uint8_t boot_id[16];	/* of this boot */
 	/* Free bytes of internal flash; NULL = do not look. */
 	uint64_t (*meta_free)(void *ctx);

@@ -142,7 +142,7 @@ int store_fail(lbs_store *s, int code, const char *format, ...)
 struct run_file;
 int run_file_open(const char *meta_path, const char *owner, int rdonly,
 		  const struct logger *log, struct run_file **out);
-struct run_page *run_file_page(struct run_file *r); /* NULL when read-only */
+struct run_page *run_file_page(struct run_file *r); /* NULL: none */
 void run_file_close(struct run_file *r);
 void run_boot_id(uint8_t boot_id[16]);
 

@@ -74,6 +74,21 @@ prepare(struct run_file *r, const char *owner, const struct logger *log)
 	return 0;
 }
 
+/* What was acknowledged counts for a reader as well: else a card would be good
+ * enough to read that is refused for writing. */
+static void
+look_at_page(struct run_file *r)
+{
+	struct stat st;
+	void *page;
+
+	if (fstat(r->fd, &st) || st.st_size < RUN_FILE_BYTES)
+		return;
+	page = mmap(NULL, sizeof *r->page, PROT_READ, MAP_PRIVATE, r->fd,
+		    RUN_PAGE_AT);
+	r->page = page == MAP_FAILED ? NULL : page;
+}
+
 int
 run_file_open(const char *meta_path, const char *owner, int rdonly,
 	      const struct logger *log, struct run_file **out)
@@ -106,7 +121,9 @@ run_file_open(const char *meta_path, const char *owner, int rdonly,
 			  "work meanwhile)", holder);
 		goto out;
 	}
-	if (!rdonly)
+	if (rdonly)
+		look_at_page(r);
+	else
 		rc = prepare(r, owner ? owner : "a program", log);
 out:
 	if (rc)
