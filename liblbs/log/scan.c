@@ -4,7 +4,6 @@
  */
 #include "liblbs/log/scan.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,8 +21,6 @@ read_segment(struct scan_source *src, uint32_t segment, uint32_t offset,
 		src->card, geometry_chunk(src->geometry, segment), buf, len,
 		geometry_offset(src->geometry, segment) + offset);
 
-	if (n == -EBADF) /* the file is missing: that was told */
-		return SCAN_NONE;
 	if (n < 0)
 		return code_of_errno((int)n);
 	src->bytes_read += (uint64_t)n;

@@ -41,8 +41,8 @@ struct medium_ops {
 	int (*open)(struct medium *, uint32_t file, int flags);
 	/* Its present size in bytes. */
 	int (*size)(struct medium *, uint32_t file, uint64_t *size_bytes);
-	/* Reads up to len bytes, fewer only at the end of the file; -EBADF if
-	 * the file was not opened. */
+	/* Reads up to len bytes, fewer only at the end of the file. Of a file
+	 * that is not open, because it is not there, it reads nothing. */
 	ssize_t (*pread)(struct medium *, uint32_t file, void *buf, size_t len,
 			 uint64_t offset);
 	/* Writes all or fails; the vectors are not changed. */

@@ -103,6 +103,8 @@ posix_pread(struct medium *m, uint32_t file, void *buf, size_t len,
 	int fd = fd_of(m, file);
 	size_t done = 0;
 
+	if (fd < 0)
+		return 0;
 	while (done < len) {
 		ssize_t n = pread(fd, (char *)buf + done, len - done,
 				  (off_t)(offset + done));

@@ -78,8 +78,8 @@ static ssize_t sim_pread(struct medium *m, uint32_t file, void *buf, size_t len,
 {
 	struct open_file *o = lookup(sim_of(m), file);
 
-	return o == NULL ? -EBADF : simdisk_read(sim_of(m)->disk, o->fd, buf,
-						 len, offset);
+	return o == NULL ? 0 : simdisk_read(sim_of(m)->disk, o->fd, buf, len,
+					    offset);
 }
 
 /* One call is one write, hence one tick, however many vectors it has. */
