@@ -37,6 +37,9 @@ struct meta {
 int meta_vfs_register(struct meta *m, const char *base);
 void meta_vfs_unregister(struct meta *m);
 
+/* Opens the database and nothing more: no check, no setting. */
+int meta_open_db(const char *path, const struct logger *log, struct meta **out);
+
 /* A statement with bindings cleared, or NULL when it cannot be prepared. */
 sqlite3_stmt *meta_stmt(struct meta *m, enum statement which);
 /* Steps a statement that returns no row, and resets it. */

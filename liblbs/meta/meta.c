@@ -195,6 +195,12 @@ open_db(const char *path, const char *vfs, int flags, const struct logger *log,
 }
 
 int
+meta_open_db(const char *path, const struct logger *log, struct meta **out)
+{
+	return open_db(path, NULL, SQLITE_OPEN_READWRITE, log, out);
+}
+
+int
 meta_create(const char *path, const char *vfs, const struct meta_store *store,
 	    const uint8_t data_key[DATA_KEY_BYTES], const struct logger *log,
 	    struct meta **out)
