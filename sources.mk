@@ -6,6 +6,7 @@ LIBLBS_SRC := $(CRYPTO_SRC) $(FORMAT_SRC) \
               liblbs/error.c \
               liblbs/medium/posix.c \
               liblbs/meta/meta.c liblbs/meta/rows.c liblbs/meta/schema.c liblbs/meta/mapstore.c liblbs/meta/countvfs.c \
+              liblbs/meta/damaged.c liblbs/meta/salvage.c liblbs/meta/salvage_rows.c liblbs/meta/salvage_map.c \
               liblbs/map/memtable.c liblbs/map/pages.c liblbs/map/map.c \
               liblbs/log/segtab.c liblbs/log/seal.c liblbs/log/turn.c liblbs/log/reserve.c \
               liblbs/log/append.c liblbs/log/scan.c \
@@ -22,7 +23,10 @@ LBS_SRC    := tools/lbs.c tools/cmd_create.c tools/cmd_info.c tools/cmd_stat.c t
               tools/cmd_later.c tools/ask.c tools/ctl_client.c $(COMMON_SRC)
 LBSNBD_SRC := tools/lbs-nbd.c tools/nbd_serve.c tools/nbd_child.c tools/nbd_listen.c \
               tools/ctl_client.c $(COMMON_SRC)
-LBSCK_SRC  := tools/lbsck.c recovery/check.c recovery/scrub.c $(COMMON_SRC)
+LBSCK_SRC  := tools/lbsck.c tools/ck_run.c tools/ck_report.c tools/ck_scrub.c tools/ck_salvage.c \
+              recovery/check.c recovery/survey.c recovery/repair.c recovery/card.c recovery/scrub.c recovery/lost.c \
+              recovery/closed.c recovery/salvage.c \
+              $(COMMON_SRC)
 PLUGIN_SRC := frontends/nbd/plugin.c frontends/nbd/io.c frontends/nbd/server.c \
               frontends/nbd/ctl.c frontends/nbd/link.c
 

@@ -19,6 +19,7 @@ struct scrub {
 	void *progress_ctx;
 	uint64_t done, total;	/* live bytes of all vdisks */
 	uint64_t damage_at, damage_len; /* the open stretch of damage */
+	int damage_io;		/* it cannot be read at all */
 	uint8_t *buf;
 	int rc;
 };
@@ -26,32 +27,31 @@ struct scrub {
 static void
 end_damage(struct scrub *s)
 {
-	struct finding f = { .code = "block-damaged",
-			     .severity = FINDING_ERROR,
-			     .offset_bytes = s->damage_at,
-			     .len_bytes = s->damage_len };
-	char sentence[256];
-
-	if (!s->damage_len)
-		return;
-	f.vdisk = lbs_vdisk_name(s->vdisk);
-	snprintf(sentence, sizeof sentence,
-		 "vdisk %s, offset %llu, %llu bytes: damaged on the card, reads "
-		 "give an error; restore what lies there from a backup",
-		 f.vdisk, (unsigned long long)s->damage_at,
-		 (unsigned long long)s->damage_len);
-	f.sentence = sentence;
-	s->c->fn(s->c->ctx, &f);
+	if (s->damage_len)
+		check_report_range(s->c,
+				   s->damage_io ? "block-unreadable"
+						: "block-damaged",
+				   lbs_vdisk_name(s->vdisk), s->damage_at,
+				   s->damage_len,
+				   s->damage_io
+					   ? "the card cannot be read there; "
+					     "check it and its contacts and try "
+					     "again"
+					   : "damaged, reads give an error; "
+					     "restore what lies there from a "
+					     "backup");
 	s->damage_len = 0;
 }
 
 static void
-add_damage(struct scrub *s, uint64_t offset, uint64_t len)
+add_damage(struct scrub *s, uint64_t offset, uint64_t len, int io)
 {
-	if (s->damage_len && s->damage_at + s->damage_len != offset)
+	if (s->damage_len && (s->damage_at + s->damage_len != offset ||
+			      s->damage_io != io))
 		end_damage(s);
 	if (!s->damage_len)
 		s->damage_at = offset;
+	s->damage_io = io;
 	s->damage_len += len;
 }
 
@@ -59,6 +59,8 @@ add_damage(struct scrub *s, uint64_t offset, uint64_t len)
 static void
 scrub_stretch(struct scrub *s, uint64_t offset, uint64_t len)
 {
+	int rc;
+
 	if (lbs_vdisk_read(s->vdisk, s->buf, (size_t)len, offset) == 0)
 		return;
 	while (len) {
@@ -66,8 +68,9 @@ scrub_stretch(struct scrub *s, uint64_t offset, uint64_t len)
 
 		if (n > len)
 			n = len;
-		if (lbs_vdisk_read(s->vdisk, s->buf, (size_t)n, offset))
-			add_damage(s, offset, n);
+		rc = lbs_vdisk_read(s->vdisk, s->buf, (size_t)n, offset);
+		if (rc)
+			add_damage(s, offset, n, rc == LBS_EIO);
 		offset += n;
 		len -= n;
 	}
@@ -127,7 +130,8 @@ each_vdisk(struct scrub *s, const struct name_list *list,
 			break;
 		rc = lbs_vdisk_extents(s->vdisk, lbs_vdisk_size(s->vdisk), 0, fn,
 				       ctx);
-		if (rc == 0 && ctx == s)
+		/* Also when it was cancelled: what was found is told. */
+		if (ctx == s)
 			end_damage(s);
 		lbs_vdisk_close(s->vdisk);
 	}

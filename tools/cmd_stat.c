@@ -29,6 +29,8 @@ look(lbs_store *store, json_t *answer)
 		json_object_set_new(counters, lbs_stat_name(i),
 				    json_integer((json_int_t)values[i]));
 	json_object_set_new(answer, "counters", counters);
+	/* Nobody serves it: what stopped an earlier server is over. */
+	json_object_set_new(answer, "state", json_string("closed"));
 	json_object_set_new(answer, "failure",
 			    json_string(lbs_store_failure(store)));
 }
@@ -83,7 +85,9 @@ print(const char *store, const json_t *answer)
 	else
 		puts("not served; opened read-only to look");
 	if (failure && *failure)
-		printf("  writes have stopped: %s\n", failure);
+		printf("Failed: %s\n  Writes and flushes are refused, reads go "
+		       "on. To go on: stop the server and start it again\n",
+		       failure);
 	printf("Since it was opened\n");
 	print_range(counters, 0, FIRST_GAUGE, served);
 	printf("Now\n");

@@ -50,6 +50,7 @@ progress_step(void *ctx, uint64_t done, uint64_t total)
 	const int width = (int)sizeof(full) - 1;
 	struct progress *progress = ctx;
 	char done_text[SIZE_TEXT_BYTES], total_text[SIZE_TEXT_BYTES];
+	char rate_text[SIZE_TEXT_BYTES];
 	struct timespec now;
 	double part, elapsed;
 
@@ -64,9 +65,11 @@ progress_step(void *ctx, uint64_t done, uint64_t total)
 	progress->last = now;
 	progress->drawn = 1;
 	part = done < total ? (double)done / (double)total : 1;
-	fprintf(stderr, "\r%s [%-*.*s] %3d %%  %s of %s  ", progress->what,
-		width, (int)(part * width), full, (int)(part * 100),
-		size_format(done, done_text), size_format(total, total_text));
+	fprintf(stderr, "\r%s [%-*.*s] %3d %%  %s of %s  %s/s  ",
+		progress->what, width, (int)(part * width), full,
+		(int)(part * 100), size_format(done, done_text),
+		size_format(total, total_text),
+		size_format((uint64_t)((double)done / elapsed), rate_text));
 	if (part > 0.01)
 		fprintf(stderr, "%.0f s left   ", elapsed / part - elapsed);
 	fflush(stderr);
