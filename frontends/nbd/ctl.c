@@ -60,6 +60,10 @@ answer_stat(struct ctl *ctl)
 	for (int i = 0; i < LBS_STAT_COUNT && lbs_stat_name(i); i++)
 		json_object_set_new(counters, lbs_stat_name(i),
 				    json_integer((json_int_t)values[i]));
+	json_object_set_new(answer, "state",
+			    json_string(values[LBS_STAT_FAILED]	     ? "failed"
+					: values[LBS_STAT_READ_ONLY] ? "read-only"
+								     : "serving"));
 	json_object_set_new(answer, "failure",
 			    json_string(lbs_store_failure(ctl->store)));
 	json_object_set_new(answer, "counters", counters);

@@ -11,7 +11,7 @@
  * closes. Clients are served one after another; one that sends or takes
  * nothing for CTL_PATIENCE_MS is dropped. Commands:
  *   stat        {"schema":1,"store":PATH,"pid":N,"server":NAME,
- *                "failure":SENTENCE,"counters":{NAME:VALUE,...}}
+ *                "state":"serving"|"read-only"|"failed","failure":SENTENCE,"counters":{NAME:VALUE,...}}
  *   info        {"schema":1,"store":PATH,"pid":N,"server":NAME,"info":{...}}
  *   list        {"schema":1,"store":PATH,"pid":N,"server":NAME,
  *                "vdisks":[{"name":NAME,"size_bytes":N},...]}

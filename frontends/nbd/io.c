@@ -23,6 +23,7 @@ answer(const char *what, int rc)
 	if (rc >= 0)
 		return 0;
 	nbdkit_debug("%s: %s [%s]", what, lbs_strerror(rc), lbs_error_word(rc));
+	server_tell_failure();
 	nbdkit_set_error(lbs_errno(rc));
 	return -1;
 }

@@ -44,6 +44,9 @@ void server_enter(void);
 void server_leave(void);
 /* The store; only between enter and leave. */
 lbs_store *server_store(void);
+/* After a request that failed: says in the log, once, that the store takes no
+ * more writes, why, and what to do. Clients only get an errno. */
+void server_tell_failure(void);
 /* A handle on a vdisk, and its end. Both are called between enter and leave. */
 int server_connect(const char *name, struct connection **out);
 void server_disconnect(struct connection *connection);

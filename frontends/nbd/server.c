@@ -183,6 +183,26 @@ server_store(void)
 	return store;
 }
 
+void
+server_tell_failure(void)
+{
+	static int told;
+	char sentence[1100];
+	const char *why;
+
+	server_enter();
+	why = lbs_store_failure(store);
+	if (*why && !__atomic_exchange_n(&told, 1, __ATOMIC_RELAXED)) {
+		snprintf(sentence, sizeof(sentence),
+			 "writes and flushes are refused from now on, clients "
+			 "get EIO, reads go on (%s): when that is mended, stop "
+			 "this server and start it again; opening recovers",
+			 why);
+		log_sentence(NULL, LBS_LOG_ERROR, LBS_EFAILED, sentence);
+	}
+	server_leave();
+}
+
 int
 server_connect(const char *name, struct connection **out)
 {
