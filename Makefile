@@ -57,7 +57,7 @@ LAB_OBJ   := $(call OBJ,$(LAB_SRC))
 TEST_LIBS := $(LDLIBS) $(shell pkg-config --libs cmocka 2>/dev/null)
 UNIT      := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*_test.c))
 C_TESTS   := $(UNIT:%=$(TESTBIN)/unit/%) $(patsubst %,$(TESTBIN)/%,lab_test restore_test crash_test tools_test \
-             fault_test format_doc_test tamper_test tamper_moves_test tamper_posix_test)
+             fault_test salvage_test format_doc_test tamper_test tamper_moves_test tamper_posix_test)
 
 $(TESTBIN)/%: $(BUILD)/tests/%.o $(LAB_OBJ) $(LIB)
 	@mkdir -p $(@D)
@@ -73,6 +73,7 @@ tests: $(C_TESTS) ## build the C tests
 
 UNIT_RUNS  = $(foreach t,$(UNIT),"unit/$(t)=$(TESTBIN)/unit/$(t)")
 LAB_RUNS   = "lab=$(TESTBIN)/lab_test" "restore=$(TESTBIN)/restore_test" "fault=$(TESTBIN)/fault_test" "tools=$(TESTBIN)/tools_test" \
+             "salvage=$(TESTBIN)/salvage_test" \
              "format-doc=$(TESTBIN)/format_doc_test" "tamper-quick=$(TESTBIN)/tamper_test" \
              "tamper-moves=$(TESTBIN)/tamper_moves_test" "tamper-posix=$(TESTBIN)/tamper_posix_test"
 E2E_RUNS   = "e2e/edges=/usr/bin/python3 tests/e2e/nbd_edges.py" \
@@ -82,6 +83,9 @@ E2E_RUNS   = "e2e/edges=/usr/bin/python3 tests/e2e/nbd_edges.py" \
              "e2e/errno_matrix=/usr/bin/python3 tests/e2e/errno_matrix.py" \
              "e2e/secrets=/usr/bin/python3 tests/e2e/secrets.py" \
              "e2e/torn_fold=tests/e2e/torn_fold.sh" \
+             "e2e/pulled_card=/usr/bin/python3 tests/e2e/pulled_card.py" \
+             "e2e/scrub=/usr/bin/python3 tests/e2e/scrub.py" \
+             "lbsck=/usr/bin/python3 tests/lbsck/run.py" \
              "e2e/reconnect=/usr/bin/python3 tests/e2e/nbd_qemu_reconnect.py" \
              "guest=tests/guest/guest_test.sh"
 VALGRIND   = valgrind -q --error-exitcode=9 --leak-check=full

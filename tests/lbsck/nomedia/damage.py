@@ -1,0 +1,4 @@
+""".nomedia is gone."""
+LOST = 0
+# ----
+os.remove(os.path.join(s.card, ".nomedia"))

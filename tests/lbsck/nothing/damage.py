@@ -1,0 +1,2 @@
+"""Nothing is damaged: a second opinion on what follows."""
+LOST = 0

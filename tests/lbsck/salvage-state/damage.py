@@ -1,0 +1,7 @@
+"""The page that holds the table state is junk."""
+FIRST = "-y"
+SECOND = "-y --accept-loss"
+LOST = 0
+AGAIN = "corp.lbs.salvaged"
+# ----
+s.scribble(s.page_of("state"))

@@ -1,0 +1,3 @@
+"""The same with --scrub, which lists the blocks itself."""
+# ----
+s.sql("DELETE FROM segment WHERE idx=?", s.closed_segment())

@@ -1,0 +1,5 @@
+"""An older copy of the metadata file: refused."""
+FIRST = "-p"
+REFUSED = True
+# ----
+s.put("older", "corp.lbs")
