@@ -363,6 +363,9 @@ make_files(struct created *c, const char *path, const char *data_dir,
 			    strerror(err ? -err : errno));
 	}
 	err = (*card)->ops->open(*card, MEDIUM_CARD_FILE, MEDIUM_OPEN_RDONLY);
+	/* Chunk files without a card file are a store's, too. */
+	if (err == -ENOENT)
+		err = (*card)->ops->open(*card, 0, MEDIUM_OPEN_RDONLY);
 	if (err == 0)
 		return fail(log, LBS_EEXIST,
 			    "the data directory already holds a store: choose "

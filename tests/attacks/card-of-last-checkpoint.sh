@@ -1,0 +1,32 @@
+#!/bin/bash
+# card-of-last-checkpoint.sh
+# attack: with --freshness checkpoint, puts back the card of the last checkpoint
+# claim: Freshness, exactly
+# expect: opens at the checkpoint, as SECURITY.md says; with --freshness flush it would be refused
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+for freshness in checkpoint flush; do
+	mkdir "$work/$freshness"
+	cd "$work/$freshness"
+	"$bin/lbs" create -q "${GEOMETRY[@]}" --freshness $freshness --data card corp.lbs >/dev/null
+	export truth=$PWD/truth
+	truncate -s 4M truth
+	run_server "$(guest write 1 0 100) && $(guest flush)"
+	serve
+	lab write 2 100 1
+	lab flush
+	cp truth truth-then
+	cp -a card flushed-card
+	lab write 2 200 50
+	lab flush
+	kill_server
+	rm -r card corp.lbs.run
+	mv flushed-card card
+	if [ $freshness = flush ]; then
+		refused data-missing
+	else
+		export truth=$PWD/truth-then
+		run_server "$(guest check)" || fault "$(cat "$work/out" "$work/server.log")"
+		echo "$name: opens; $(cat "$work/out")"
+	fi
+done

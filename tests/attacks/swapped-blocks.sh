@@ -1,0 +1,15 @@
+#!/bin/bash
+# swapped-blocks.sh
+# attack: exchanges the frames of two blocks
+# claim: move, swap or copy blocks, records, segments, files
+# expect: opens; EIO on exactly these two
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+take closed
+read -r file a < <(lab frame 10)
+read -r other b < <(lab frame 350)
+bytes "$file" $a 4120 >"$work/a"
+bytes "$other" $b 4120 >"$work/b"
+put "$file" $a <"$work/b"
+put "$other" $b <"$work/a"
+opens 10 350
