@@ -96,6 +96,7 @@ meta_store_row_read(struct meta *m, struct meta_store *s)
 {
 	sqlite3_stmt *st = NULL;
 	const unsigned char *dir;
+	uint64_t version;
 	int rc;
 
 	memset(s, 0, sizeof *s);
@@ -113,14 +114,15 @@ meta_store_row_read(struct meta *m, struct meta_store *s)
 			     : meta_error(m, "read the store's row");
 		goto out;
 	}
-	s->format_version = (uint32_t)sqlite3_column_int64(st, 0);
+	version = (uint64_t)sqlite3_column_int64(st, 0);
+	s->format_version = (uint32_t)version;
 	s->features_must = (uint64_t)sqlite3_column_int64(st, 1);
 	s->features_may = (uint64_t)sqlite3_column_int64(st, 2);
-	if (s->format_version > FORMAT_VERSION) {
+	if (version > FORMAT_VERSION) {
 		rc = fail(&m->log, LBS_EVERSION,
-			  "the store has format version %u, this LBS knows up "
+			  "the store has format version %llu, this LBS knows up "
 			  "to %u: use a newer LBS",
-			  s->format_version, FORMAT_VERSION);
+			  (unsigned long long)version, FORMAT_VERSION);
 		goto out;
 	}
 	if (s->features_must & ~FEATURES_MUST_KNOWN) {

@@ -106,7 +106,7 @@ def look():
                 sys.exit(f"FAULT: block {block}: {e}")
             failed.append(block)
             continue
-        if got != truth[block * BLOCK:][:BLOCK]:
+        if got != truth[block * BLOCK:(block + 1) * BLOCK]:
             wrong[block] = got
     return failed, wrong
 

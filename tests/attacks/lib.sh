@@ -17,7 +17,7 @@ name=$(basename "$0" .sh)
 MIB=1048576
 
 # Nothing here may take much memory, whatever the card says.
-ulimit -v 2000000
+ulimit -S -v 2000000
 PEAK_KIB=120000
 
 leave() {
@@ -224,10 +224,13 @@ kill_server() {
 	kill -9 "$server" 2>/dev/null || true
 	wait "$server" 2>/dev/null || true
 	server=""
-	while [ -n "$below" ] && kill -0 $below 2>/dev/null; do
+	rm -f "$work/sock"
+	for _ in $(seq 1000); do
+		# A zombie that nobody waits for is gone, too, with its last thread.
+		[ -n "$below" ] && grep -qs '^State:.[^ZX]' /proc/${below% }/task/*/status || return 0
 		sleep 0.01
 	done
-	rm -f "$work/sock"
+	fault "nbdkit outlived lbs-nbd"
 }
 
 # stop [STATUS]: SIGTERM. The server never died on the way, and took no more
@@ -247,4 +250,23 @@ stop() {
 	! grep -q 'started again' "$work/server.log" || fault "nbdkit died: $(cat "$work/server.log")"
 	[ "$status" -eq "${1:-0}" ] || fault "the server ended with $status"
 	[ "$peak" -le $PEAK_KIB ] || fault "the server took $peak KiB"
+}
+
+# with_faults OPTIONS...: serve, with a card that does what "faults WORD" says.
+with_faults() {
+	"${CC:-cc}" -shared -fPIC -D_GNU_SOURCE -o "$work/card.so" "$here/card.c" -ldl
+	export CARD_FAULTS=$work/faults
+	faults none
+	LD_PRELOAD=$work/card.so serve "$@"
+}
+
+faults() {
+	echo "$1" >"$CARD_FAULTS.new"
+	mv "$CARD_FAULTS.new" "$CARD_FAULTS"
+}
+
+# fails ERRNO VERB...: the guest's request gives this error.
+fails() {
+	! lab "${@:2}" 2>"$work/said" || fault "${*:2} succeeded"
+	grep -q "$1" "$work/said" || fault "${*:2} gave something else than $1: $(tail -n 1 "$work/said")"
 }

@@ -45,8 +45,11 @@ class Score:
 
 
 def alive(pid):
-    """Whether a process runs; a zombie that nobody waits for does not."""
+    """Whether a process runs; a zombie that nobody waits for does not, but one
+    whose threads still end may hold its files."""
     try:
+        if len(os.listdir(f"/proc/{pid}/task")) > 1:
+            return True
         with open(f"/proc/{pid}/stat") as f:
             return f.read().rsplit(")", 1)[1].split()[0] not in "ZX"
     except OSError:
