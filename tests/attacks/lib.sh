@@ -41,7 +41,7 @@ lab() {
 
 # ---- stores --------------------------------------------------------------------
 
-GEOMETRY=(--size 4M --capacity 24M --segment-size 1M --chunk-size 2M)
+GEOMETRY=(--size 4M --capacity 24M --segment-size 1M --chunk-size 2M --preallocate)
 
 # take STORE [same-boot]: a copy of it to attack, in the working directory. It has
 # corp.lbs, card/ and truth; and of the same store's past old-card/ and old.lbs,

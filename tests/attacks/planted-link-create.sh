@@ -12,7 +12,7 @@ for planted in card.lbs 0000.lbs .nomedia; do
 	mkdir card
 	ln -s ../precious card/$planted
 	status=0
-	timeout 20 "$bin/lbs" create -q "${GEOMETRY[@]}" --preallocate --data card corp.lbs >out 2>&1 || status=$?
+	timeout 20 "$bin/lbs" create -q "${GEOMETRY[@]}" --data card corp.lbs >out 2>&1 || status=$?
 	[ $status -le 1 ] || fault "create ended with $status: $(cat out)"
 	[ $planted = .nomedia ] || [ $status -eq 1 ] || fault "create took the link $planted"
 	[ "$(cat precious)" = "a user's own" ] || fault "$planted was followed"
