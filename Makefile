@@ -123,11 +123,12 @@ check-valgrind: tests
 	@set -e; for t in $(UNIT); do $(VALGRIND) $(TESTBIN)/unit/$$t >/dev/null; done
 
 # ---- the rest ---------------------------------------------------------------
-FUZZERS      := decode_fuzz scan_fuzz open_fuzz
+FUZZERS      := decode_fuzz scan_fuzz open_fuzz meta_fuzz
 FUZZ_SECONDS ?= 60
 FUZZ_FLAGS   := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
-# Opening: the whole engine on the simulated card.
-build-fuzz/open_fuzz: tests/fuzz/open_fuzz.c $(LIBLBS_SRC) $(LAB_SRC)
+# Opening: the whole engine on the simulated card and internal flash.
+build-fuzz/open_fuzz build-fuzz/meta_fuzz: build-fuzz/%: tests/fuzz/%.c recovery/check.c recovery/scrub.c \
+                                           $(LIBLBS_SRC) $(LAB_SRC)
 	@mkdir -p $(@D)
 	clang -std=gnu11 -O1 -g $(FUZZ_FLAGS) $(CPPFLAGS) $(PKG_CFLAGS) -pthread -o $@ \
 		$^ -Wl,--wrap=aead_seal $(TEST_LIBS)

@@ -20,6 +20,11 @@
 #define SEGMENT_BYTES_MAX (64u << 20)
 #define CHUNK_BYTES_MAX ((4ull << 30) - (1u << 20)) /* FAT32 */
 
+/* What bounds memory: a store keeps 80 bytes for each segment it may have. */
+#define SEGMENTS_MAX (1u << 22)
+/* A record's number has room for so many sessions, and for one more. */
+#define SESSION_MAX (UINT32_MAX - 1)
+
 /* The first record of a segment begins after its header page. */
 #define SEGMENT_HEADER_BYTES PAGE_BYTES
 #define RECORD_PREFIX_BYTES 24u

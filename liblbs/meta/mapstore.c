@@ -99,7 +99,7 @@ apply_deltas(struct meta *m, uint32_t layer, uint64_t region, uint64_t from,
 	if (st) {
 		sqlite3_bind_int64(st, 1, delta_key(layer, region));
 		sqlite3_bind_int64(st, 2,
-				   delta_key(layer, region) + DELTA_NUMBERS);
+				   delta_key(layer, region) + DELTA_NUMBERS - 1);
 	}
 	while (st && rc == 0 && (step = sqlite3_step(st)) == SQLITE_ROW) {
 		rc = apply_row(m, st, 1, MAP_REGION_BLOCKS, from, count, entries,
@@ -196,6 +196,10 @@ write_page(struct meta *m, uint32_t layer, uint64_t page,
 	if (runs_end(&w))
 		return fail(&m->log, LBS_ENOMEM, "out of memory");
 	st = meta_stmt(m, w.len ? SQL_PAGE_PUT : SQL_PAGE_DELETE);
+	if (!st) {
+		free(w.buf);
+		return meta_error(m, "write the block map");
+	}
 	sqlite3_bind_int64(st, 1, page_key(layer, page));
 	if (w.len)
 		sqlite3_bind_blob(st, 2, w.buf, (int)w.len, SQLITE_STATIC);
@@ -220,7 +224,7 @@ mapstore_region_merge(struct meta *m, uint32_t layer, uint64_t region,
 	if (rc == 0) {
 		sqlite3_bind_int64(st, 1, delta_key(layer, region));
 		sqlite3_bind_int64(st, 2,
-				   delta_key(layer, region) + DELTA_NUMBERS);
+				   delta_key(layer, region) + DELTA_NUMBERS - 1);
 		rc = meta_run(m, st);
 	}
 	return rc;
@@ -244,6 +248,17 @@ least_key(struct meta *m, enum statement which, sqlite3_int64 from,
 	return finish(m, st, step, 0);
 }
 
+/* In the order of both tables. A key beyond the last block is no row of a map,
+ * and going on behind it would end nowhere. */
+#define NO_BLOCK_THERE (UINT64_MAX - 1)
+
+static uint64_t
+region_key(uint64_t layer, uint64_t region)
+{
+	return region > LBA_MAX / MAP_REGION_BLOCKS ? NO_BLOCK_THERE
+						    : layer << 28 | region;
+}
+
 int
 mapstore_next_region(struct meta *m, uint32_t *layer, uint64_t *region)
 {
@@ -259,10 +274,13 @@ mapstore_next_region(struct meta *m, uint32_t *layer, uint64_t *region)
 	if (rc)
 		return rc;
 	if (page > 0)
-		best = (uint64_t)page >> 40 << 28 |
-		       ((uint64_t)page & LBA_MAX) / MAP_REGION_PAGES;
+		best = region_key((uint64_t)page >> 40,
+				  ((uint64_t)page & LBA_MAX) / MAP_REGION_PAGES);
 	if (delta > 0 && (uint64_t)delta >> 12 < best)
-		best = (uint64_t)delta >> 12;
+		best = region_key((uint64_t)delta >> 40,
+				  (uint64_t)delta >> 12 & ((1u << 28) - 1));
+	if (best == NO_BLOCK_THERE)
+		return bad_map(m);
 	if (best == UINT64_MAX)
 		return 0;
 	*layer = (uint32_t)(best >> 28);

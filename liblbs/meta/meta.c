@@ -44,9 +44,9 @@ static const char *const sql[SQL_COUNT] = {
 	[SQL_PAGE_DELETE] = "DELETE FROM map_page WHERE key=?",
 	[SQL_PAGE_EACH] = "SELECT min(key) FROM map_page WHERE key>=?",
 	[SQL_DELTA_RANGE] = "SELECT key,runs FROM map_delta WHERE key>=? AND "
-			    "key<? ORDER BY key",
+			    "key<=? ORDER BY key",
 	[SQL_DELTA_PUT] = "INSERT INTO map_delta VALUES(?,?)",
-	[SQL_DELTA_DELETE] = "DELETE FROM map_delta WHERE key>=? AND key<?",
+	[SQL_DELTA_DELETE] = "DELETE FROM map_delta WHERE key>=? AND key<=?",
 	[SQL_DELTA_EACH] = "SELECT min(key) FROM map_delta WHERE key>=?",
 };
 

@@ -35,6 +35,14 @@ bad_row(struct meta *m, const char *table)
 		    "run lbsck, or restore the file from a backup", table);
 }
 
+/* May a record have borne this number? Then the next session's can be told from
+ * it, and its numbers go on. */
+static int
+recno_valid(uint64_t recno)
+{
+	return recno >> 32 <= SESSION_MAX;
+}
+
 /* Reads the one row of a one-row table into up to three numbers. */
 static int
 one_row(struct meta *m, enum statement which, uint64_t v[3])
@@ -60,6 +68,8 @@ meta_state_get(struct meta *m, struct meta_state *out)
 	uint64_t v[3];
 	int rc = one_row(m, SQL_STATE_GET, v);
 
+	if (rc == 0 && (v[0] > SESSION_MAX || !recno_valid(v[2])))
+		rc = bad_row(m, "state");
 	if (rc == 0)
 		*out = (struct meta_state){ v[0], v[1], v[2] };
 	return rc;
@@ -82,7 +92,8 @@ meta_anchor_get(struct meta *m, struct meta_anchor *out)
 	uint64_t v[3];
 	int rc = one_row(m, SQL_ANCHOR_GET, v);
 
-	if (rc == 0 && (v[1] >= m->store.capacity_segments ||
+	if (rc == 0 && (!recno_valid(v[0]) ||
+			v[1] >= m->store.capacity_segments ||
 			v[2] >= m->store.segment_size || v[2] % POSITION_UNIT))
 		rc = fail(&m->log, LBS_ECORRUPT,
 			  "the anchor row of the metadata file makes no sense: "
@@ -257,7 +268,8 @@ meta_pieces_get(struct meta *m, struct meta_piece *pieces, int max, int *count)
 	while (st && rc == 0 && (step = sqlite3_step(st)) == SQLITE_ROW) {
 		uint64_t segment = column_u64(st, 2), offset = column_u64(st, 3);
 
-		if (*count >= max || segment >= m->store.capacity_segments ||
+		if (*count >= max || !recno_valid(column_u64(st, 0)) ||
+		    !recno_valid(column_u64(st, 1)) || segment >= m->store.capacity_segments ||
 		    offset < SEGMENT_HEADER_BYTES ||
 		    offset > m->store.segment_size || offset % POSITION_UNIT ||
 		    sqlite3_column_bytes(st, 5) != SALT_BYTES) {
@@ -308,7 +320,8 @@ meta_vdisk_each(struct meta *m, int (*fn)(void *ctx, const struct meta_vdisk *),
 
 		if (!name || strlen(name) >= sizeof v.name || layer < 1 ||
 		    layer > LAYER_MAX ||
-		    v.size_bytes > (LBA_MAX + 1) * BLOCK_BYTES) {
+		    v.size_bytes > (LBA_MAX + 1) * BLOCK_BYTES ||
+		    v.size_bytes % 512) {
 			rc = bad_row(m, "vdisk");
 			break;
 		}

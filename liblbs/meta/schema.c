@@ -84,11 +84,20 @@ store_row_valid(const struct meta_store *s)
 	       s->chunk_size <= CHUNK_BYTES_MAX &&
 	       s->chunk_size % s->segment_size == 0 &&
 	       s->capacity_segments >= 1 &&
-	       s->capacity_segments < NO_SEGMENT / 2 &&
+	       s->capacity_segments <= SEGMENTS_MAX &&
 	       (uint64_t)s->capacity_segments * s->segment_size / s->chunk_size <
 		       65535 &&
 	       (s->freshness == LBS_FRESHNESS_FLUSH ||
 		s->freshness == LBS_FRESHNESS_CHECKPOINT);
+}
+
+/* Out of range becomes what no column may hold. */
+static uint32_t
+column_u32(sqlite3_stmt *st, int column)
+{
+	sqlite3_int64 v = sqlite3_column_int64(st, column);
+
+	return v < 0 || v > UINT32_MAX ? UINT32_MAX : (uint32_t)v;
 }
 
 int
@@ -140,12 +149,12 @@ meta_store_row_read(struct meta *m, struct meta_store *s)
 	    sqlite3_column_bytes(st, 4) == DATA_KEY_BYTES &&
 	    (size_t)sqlite3_column_bytes(st, 11) < sizeof s->data_dir) {
 		memcpy(s->store_id, sqlite3_column_blob(st, 3), STORE_ID_BYTES);
-		s->cipher = sqlite3_column_int(st, 5);
-		s->freshness = sqlite3_column_int(st, 6);
-		s->block_size = (uint32_t)sqlite3_column_int64(st, 7);
-		s->segment_size = (uint32_t)sqlite3_column_int64(st, 8);
+		s->cipher = (int)column_u32(st, 5);
+		s->freshness = (int)column_u32(st, 6);
+		s->block_size = column_u32(st, 7);
+		s->segment_size = column_u32(st, 8);
 		s->chunk_size = (uint64_t)sqlite3_column_int64(st, 9);
-		s->capacity_segments = (uint32_t)sqlite3_column_int64(st, 10);
+		s->capacity_segments = column_u32(st, 10);
 		strcpy(s->data_dir, (const char *)dir);
 		s->created_unix = sqlite3_column_int64(st, 12);
 		if (store_row_valid(s))

@@ -117,7 +117,7 @@ settle(struct lbs_create_options *o, uint64_t segment_min,
 			    "segments of %llu KiB",
 			    (unsigned long long)((floor + MIB - 1) / MIB),
 			    (unsigned long long)o->segment_size_bytes >> 10);
-	if (o->capacity_bytes / o->segment_size_bytes >= NO_SEGMENT / 2 ||
+	if (o->capacity_bytes / o->segment_size_bytes > SEGMENTS_MAX ||
 	    o->capacity_bytes / o->chunk_size_bytes >= 65535)
 		return fail(log, LBS_EINVAL,
 			    "the capacity is too large for such segments and "

@@ -12,7 +12,7 @@
 #define KIB 1024u
 #define MIB (1024u * KIB)
 #define STEPS 110
-#define SEGMENTS_MAX 112
+#define SEGMENTS_KNOWN 112
 
 const struct world_shape workload_shape = {
 	.vdisk_bytes = 1280 * KIB + 3 * 512,
@@ -26,8 +26,8 @@ const struct world_shape workload_shape = {
 
 /* The salt of a segment header lies at a fixed place (FORMAT.md section 5). */
 struct salts {
-	uint8_t salt[SEGMENTS_MAX][SALT_BYTES];
-	int known[SEGMENTS_MAX];
+	uint8_t salt[SEGMENTS_KNOWN][SALT_BYTES];
+	int known[SEGMENTS_KNOWN];
 };
 
 struct run {
@@ -73,7 +73,7 @@ static void look_at_card(struct run *r)
 	char name[MEDIUM_NAME_BYTES];
 	uint32_t i;
 
-	for (i = 0; i < SEGMENTS_MAX; i++) {
+	for (i = 0; i < SEGMENTS_KNOWN; i++) {
 		medium_file_name((uint32_t)(i / per_chunk), name);
 		if (simdisk_peek(w->disk, SIM_CARD, name, header, sizeof(header),
 				 i % per_chunk * w->shape.segment_bytes) < 0)
