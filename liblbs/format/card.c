@@ -51,5 +51,8 @@ card_sealed_decode(const uint8_t in[CARD_SEALED_BYTES], struct card_sealed *out)
 	out->session = get64(in);
 	out->checkpoint = get64(in + 8);
 	out->begun = get64(in + 16);
-	return all_zero(in + 24, 8) ? 0 : -1;
+	return out->session <= SESSION_MAX && out->begun <= SESSION_MAX &&
+			       all_zero(in + 24, 8)
+		       ? 0
+		       : -1;
 }

@@ -108,7 +108,7 @@ runs_read(struct runs_reader *r, const uint8_t *buf, size_t len, uint64_t span,
 	  int segment_shift)
 {
 	r->p = buf;
-	r->limit = buf + len;
+	r->limit = len ? buf + len : buf; /* an empty blob is NULL */
 	r->end = r->last = 0;
 	r->span = span;
 	r->segment_shift = segment_shift;

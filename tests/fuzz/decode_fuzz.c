@@ -16,6 +16,7 @@
 #include "liblbs/format/segment.h"
 
 #define SEGMENT (1u << 20)
+#define PAGE_ENTRIES 2048u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -87,13 +88,57 @@ fuzz_index(const uint8_t *data, size_t len)
 static void
 fuzz_card(const uint8_t *data, size_t len)
 {
+	uint8_t again[CARD_PLAIN_BYTES];
 	struct card_plain plain;
 	struct card_sealed sealed;
 
-	if (len >= CARD_PLAIN_BYTES)
-		(void)!card_plain_decode(data, &plain);
-	if (len >= CARD_SEALED_BYTES)
-		(void)!card_sealed_decode(data, &sealed);
+	if (len >= CARD_PLAIN_BYTES && !card_plain_decode(data, &plain)) {
+		card_plain_encode(&plain, again);
+		assert(!memcmp(again, data, CARD_PLAIN_BYTES));
+	}
+	if (len >= CARD_SEALED_BYTES && !card_sealed_decode(data, &sealed)) {
+		card_sealed_encode(&sealed, again);
+		assert(!memcmp(again, data, CARD_SEALED_BYTES));
+	}
+}
+
+/* The entries that packed runs mean, in a page; and packed anew in *w. */
+static int
+unpack(const uint8_t *data, size_t len, uint64_t *entries, struct runs_writer *w)
+{
+	const int shift = __builtin_ctz(SEGMENT / POSITION_UNIT);
+	struct runs_reader r;
+	struct run run;
+	int more;
+
+	memset(entries, 0xff, PAGE_ENTRIES * sizeof *entries);
+	runs_begin(w, shift);
+	runs_read(&r, data, len, PAGE_ENTRIES, shift);
+	while ((more = runs_next(&r, &run)) > 0) {
+		for (uint64_t i = 0; i < run.count; i++)
+			entries[run.start + i] =
+				run.position ? position_next(run.position, i)
+					     : 0;
+		runs_put(w, run.start, run.count, run.position);
+	}
+	assert(runs_end(w) == 0);
+	return more;
+}
+
+/* There are several packings of the same runs: ours says what was read. */
+static void
+fuzz_repacked(const uint8_t *data, size_t len)
+{
+	static uint64_t entries[PAGE_ENTRIES], again[PAGE_ENTRIES];
+	struct runs_writer w, w2;
+
+	if (unpack(data, len, entries, &w) == 0) {
+		assert(unpack(w.buf, w.len, again, &w2) == 0);
+		assert(!memcmp(entries, again, sizeof entries));
+		assert(w.len == w2.len);
+		free(w2.buf);
+	}
+	free(w.buf);
 }
 
 static void
@@ -104,6 +149,7 @@ fuzz_runs(const uint8_t *data, size_t len)
 	struct run run;
 	uint64_t end = 0;
 
+	fuzz_repacked(data, len);
 	runs_read(&r, data, len, 131072, shift);
 	while (runs_next(&r, &run) > 0) {
 		assert(run.count && run.start >= end);
