@@ -88,6 +88,8 @@ E2E_RUNS   = "e2e/edges=/usr/bin/python3 tests/e2e/nbd_edges.py" \
              "lbsck=/usr/bin/python3 tests/lbsck/run.py" \
              "e2e/reconnect=/usr/bin/python3 tests/e2e/nbd_qemu_reconnect.py" \
              "guest=tests/guest/guest_test.sh"
+ATTACK_RUNS = "attack-claims=/usr/bin/python3 tests/attacks/claims.py" "attacks=tests/attacks/run" \
+             "golden=tests/golden/golden_test.sh"
 VALGRIND   = valgrind -q --error-exitcode=9 --leak-check=full
 
 .PHONY: check check-fast check-crash check-asan check-tsan check-clang check-valgrind deps
@@ -100,7 +102,7 @@ check: deps ## install what is missing, build, run the tests
 	tests/run -t 300 $(UNIT_RUNS) $(LAB_RUNS) \
 		"crash-quick=$(TESTBIN)/crash_test --quick" \
 		"layers=tests/layers_test.sh" "cli=tests/cli_test.sh" \
-		$(E2E_RUNS) \
+		$(E2E_RUNS) $(ATTACK_RUNS) \
 		"clang=$(MAKE) -s BUILD=build-clang CC=clang CFLAGS='-O2 -g -Werror' all" \
 		-t 600 "valgrind=$(MAKE) -s check-valgrind"
 
@@ -138,8 +140,9 @@ build-fuzz/%: tests/fuzz/%.c $(LIBLBS_SRC)
 		$< $(CRYPTO_SRC) $(FORMAT_SRC) liblbs/error.c liblbs/log/seal.c liblbs/log/scan.c $(LDLIBS)
 
 .PHONY: demo fuzz bench-micro clean help
-fuzz: $(FUZZERS:%=build-fuzz/%) ## libFuzzer on what is read from the card, FUZZ_SECONDS each
-	tests/run -t 86400 $(foreach f,$(FUZZERS),"fuzz/$(f)=tests/fuzz/run.sh $(FUZZ_SECONDS) build-fuzz/$(f)")
+fuzz: all $(FUZZERS:%=build-fuzz/%) ## fuzz card, metadata and NBD requests, FUZZ_SECONDS each
+	tests/run -t 86400 $(foreach f,$(FUZZERS),"fuzz/$(f)=tests/fuzz/run.sh $(FUZZ_SECONDS) build-fuzz/$(f)") \
+		"fuzz/nbd_fuzz=/usr/bin/python3 tests/fuzz/nbd_fuzz.py --seconds $(FUZZ_SECONDS) --seed $${FUZZ_SEED:-1}"
 
 demo: ## the main job on a real disk image, told as a story
 	@tools/deps demo
