@@ -179,6 +179,12 @@ no_create 2 invalid --size 64M --data ''
 unchanged expect 1 exists "$lbs" create -q --size 64M --data card/b flash/a.lbs
 holds "no directory was made" test ! -e card/b
 unchanged expect 1 exists "$lbs" create -q --size 64M --data card/a flash/n.lbs
+# Chunk files whose card file is gone are not written over.
+mkdir card/lost
+echo mine >card/lost/0000.lbs
+: >card/lost/.nomedia
+unchanged expect 1 exists "$lbs" create -q --size 64M --data card/lost flash/n.lbs
+rm -r card/lost
 holds "no metadata was made" test ! -e flash/n.lbs
 expect 0 - "$lbs" list flash/a.lbs
 mkdir card/photos && echo cheese >card/photos/1.jpg

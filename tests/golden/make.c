@@ -2,8 +2,7 @@
  * make.c - makes the stores of tests/golden: "closed" ended cleanly, "killed" has
  * a log to roll forward by index and by frames, and an unflushed tail. Segments
  * of 64 KiB, smaller than lbs create makes, so that a few hundred KiB show every
- * structure of FORMAT.md. Beside each
- * it writes what its disk holds.
+ * structure of FORMAT.md. Beside each it writes what its disk holds.
  * Must be run once for a format version: the files it made are what counts.
  *
  *   golden_make DIR      DIR/closed, DIR/killed, and DIR/{closed,killed}.disk
