@@ -145,6 +145,8 @@ make_card_sealed(uint8_t *out)
 	struct card_sealed v;
 
 	draw_bytes(&v, sizeof v);
+	v.session %= SESSION_MAX + 1ull;
+	v.begun %= SESSION_MAX + 1ull;
 	card_sealed_encode(&v, out);
 	return CARD_SEALED_BYTES;
 }
@@ -541,6 +543,24 @@ an_index_entry_lies_in_its_segment(void **state)
 }
 
 static void
+a_card_slot_names_no_session_beyond_the_last(void **state)
+{
+	struct card_sealed v = { .session = SESSION_MAX, .begun = SESSION_MAX };
+	uint8_t sealed[CARD_SEALED_BYTES];
+
+	(void)state;
+	card_sealed_encode(&v, sealed);
+	assert_int_equal(card_sealed_decode(sealed, &v), 0);
+	v.session++;
+	card_sealed_encode(&v, sealed);
+	assert_int_equal(card_sealed_decode(sealed, &v), -1);
+	v.session = 1;
+	v.begun++;
+	card_sealed_encode(&v, sealed);
+	assert_int_equal(card_sealed_decode(sealed, &v), -1);
+}
+
+static void
 a_trailer_fits_between_header_and_end(void **state)
 {
 	uint8_t bytes[TRAILER_BYTES];
@@ -643,6 +663,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(a_prefix_has_1_to_64_extents_and_0_to_512_frames),
 		cmocka_unit_test(a_description_means_what_it_says),
 		cmocka_unit_test(an_index_entry_lies_in_its_segment),
+		cmocka_unit_test(a_card_slot_names_no_session_beyond_the_last),
 		cmocka_unit_test(a_trailer_fits_between_header_and_end),
 		cmocka_unit_test(an_index_may_hold_no_record_but_not_fewer),
 	};
