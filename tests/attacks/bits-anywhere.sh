@@ -5,7 +5,7 @@
 # expect: opens with EIO on some blocks or `damaged`, `data-missing`; never wrong data (SEED=N repeats one)
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-for try in 1 2 3 4 5 6; do
+for try in 1 2 3 4; do
 	RANDOM=${SEED:=$RANDOM$RANDOM}
 	echo "SEED=$SEED"
 	SEED=""
