@@ -129,7 +129,7 @@ FUZZERS      := decode_fuzz scan_fuzz open_fuzz meta_fuzz
 FUZZ_SECONDS ?= 60
 FUZZ_FLAGS   := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 # Opening: the whole engine on the simulated card and internal flash.
-build-fuzz/open_fuzz build-fuzz/meta_fuzz: build-fuzz/%: tests/fuzz/%.c recovery/check.c recovery/scrub.c \
+build-fuzz/open_fuzz build-fuzz/meta_fuzz: build-fuzz/%: tests/fuzz/%.c $(filter recovery/%,$(LBSCK_SRC)) \
                                            $(LIBLBS_SRC) $(LAB_SRC)
 	@mkdir -p $(@D)
 	clang -std=gnu11 -O1 -g $(FUZZ_FLAGS) $(CPPFLAGS) $(PKG_CFLAGS) -pthread -o $@ \

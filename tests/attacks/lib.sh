@@ -132,8 +132,8 @@ guest() {
 	printf ' %q' "$@"
 }
 
-# refused WORD: opened for reading, for writing and checked: that verdict, and
-# nothing was changed.
+# refused WORD [FINDING]: opened for reading, for writing and checked: that verdict
+# (lbsck may have a finding of its own), and nothing was changed.
 refused() {
 	local before option status
 	before=$(state_of_files)
@@ -146,7 +146,7 @@ refused() {
 	status=0
 	checked || status=$?
 	[ $status -eq 4 ] || [ $status -eq 8 ] || fault "lbsck ended with $status"
-	grep -qF "\"code\": \"$1\"" "$work/ck" || fault "lbsck did not say $1: $(cat "$work/ck")"
+	grep -qF "\"code\": \"${2:-$1}\"" "$work/ck" || fault "lbsck did not say ${2:-$1}: $(cat "$work/ck")"
 	[ "$before" = "$(state_of_files)" ] || fault "a refused store was changed"
 	echo "$name: refused as $1"
 }

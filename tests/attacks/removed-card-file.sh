@@ -7,4 +7,4 @@
 
 take closed
 rm card/card.lbs
-refused card-missing
+refused card-missing card-file

@@ -13,4 +13,4 @@ lab flush
 rm card/card.lbs
 lab check
 stop
-refused card-missing
+refused card-missing card-file
