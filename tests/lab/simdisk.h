@@ -100,6 +100,14 @@ void simdisk_power_off(struct simdisk *d);
  * are stale, locks released, faults cleared; ticks go on. A cut that is still
  * to come stays armed over the death of a process only. */
 void simdisk_power_cycle(struct simdisk *d, enum sim_variant v, uint64_t seed);
+/* The machine loses power, each side in a variant of its own: SIM_KEEP_ALL of a
+ * side means that all that was pending there has reached the disk. */
+void simdisk_lose_power(struct simdisk *d, const enum sim_variant v[SIM_SIDES],
+			uint64_t seed);
+/* Calls fn before each tick takes effect, the disk being as a cut at that tick
+ * would stop it. fn may clone the disk and must leave it alone; one thread only.
+ * NULL = no longer. A clone is not watched. */
+void simdisk_watch(struct simdisk *d, void (*fn)(void *ctx), void *ctx);
 
 /* ---- faults --------------------------------------------------------------- */
 

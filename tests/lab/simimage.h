@@ -9,12 +9,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct simpage;
+struct simtable;
 
 /* All zeroes is the empty image. Bytes never written read as zero. */
 struct simimage {
-	struct simpage **pages;	/* NULL = zeroes */
-	size_t page_count;
+	struct simtable *table;	/* of pages; shared by clones until written */
 	uint64_t len_bytes;
 };
 

@@ -144,18 +144,37 @@ int world_close(struct world *w)
 	return rc;
 }
 
-void world_cut(struct world *w, enum sim_variant v, uint64_t seed)
+/* Nothing of what ending the process does may reach the disk. */
+static void stop_process(struct world *w)
 {
-	/* Nothing of what ending the process does may reach the disk. */
 	simdisk_power_off(w->disk);
 	end_process(w);
+}
+
+/* Another boot. The run page was never synced: it may be lost. */
+static void lose_boot(struct world *w, uint64_t seed)
+{
+	w->boot++;
+	model_lost_power(w->model);
+	if (seed % 2 == 1)
+		memset(&w->run, 0, sizeof(w->run));
+}
+
+void world_cut(struct world *w, enum sim_variant v, uint64_t seed)
+{
+	stop_process(w);
 	simdisk_power_cycle(w->disk, v, seed);
-	if (v != SIM_KEEP_ALL) {
-		w->boot++;
-		model_lost_power(w->model);
-		if (seed % 2 == 1)
-			memset(&w->run, 0, sizeof(w->run));
-	}
+	if (v != SIM_KEEP_ALL)
+		lose_boot(w, seed);
+	start_process(w);
+}
+
+void world_cut_sides(struct world *w, const enum sim_variant v[SIM_SIDES],
+		     uint64_t seed)
+{
+	stop_process(w);
+	simdisk_lose_power(w->disk, v, seed);
+	lose_boot(w, seed);
 	start_process(w);
 }
 
