@@ -28,6 +28,7 @@ static int fault_due(struct simdisk *d, enum sim_side side, enum sim_op op,
 		}
 		err = -f->err;
 		*flags = f->flags;
+		d->fault_hits++;
 		if (f->times > 0 && --f->times == 0)
 			f->spent = 1;
 	}

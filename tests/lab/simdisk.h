@@ -122,6 +122,8 @@ enum {
 void simdisk_fault(struct simdisk *d, enum sim_side side, enum sim_op op,
 		   unsigned after, unsigned times, int err, unsigned flags);
 void simdisk_clear_faults(struct simdisk *d);
+/* Operations that a fault has failed since the disk was made. */
+uint64_t simdisk_fault_hits(struct simdisk *d);
 /* Growth of that side beyond so many bytes fails with -ENOSPC; 0 = no limit. */
 void simdisk_capacity(struct simdisk *d, enum sim_side side, uint64_t bytes);
 /* Syncs of that side return 0 and do nothing. */

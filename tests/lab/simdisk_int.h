@@ -64,6 +64,7 @@ struct simdisk {
 	size_t pending_count, pending_room;
 	struct simfault faults[SIM_FAULTS];
 	int fault_count;
+	uint64_t fault_hits;
 	uint64_t capacity[SIM_SIDES];
 	int lying[SIM_SIDES];
 	struct sim_count count[SIM_SIDES];

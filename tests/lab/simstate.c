@@ -262,6 +262,16 @@ void simdisk_clear_faults(struct simdisk *d)
 	pthread_mutex_unlock(&d->lock);
 }
 
+uint64_t simdisk_fault_hits(struct simdisk *d)
+{
+	uint64_t n;
+
+	pthread_mutex_lock(&d->lock);
+	n = d->fault_hits;
+	pthread_mutex_unlock(&d->lock);
+	return n;
+}
+
 void simdisk_capacity(struct simdisk *d, enum sim_side side, uint64_t bytes)
 {
 	pthread_mutex_lock(&d->lock);

@@ -120,11 +120,16 @@ int world_open(struct world *w, unsigned flags)
 	w->log_code = 0;
 	w->log_text[0] = '\0';
 	rc = store_open_env(&w->env, &o, &w->store);
-	if (rc != 0) {
+	if (rc != 0)
 		w->store = NULL;
-		return rc;
+	else
+		rc = lbs_vdisk_open(w->store, NULL, &w->vdisk);
+	/* A refused opening leaves no handle behind, as lbs_store_open does. */
+	if (rc != 0) {
+		end_process(w);
+		start_process(w);
 	}
-	return lbs_vdisk_open(w->store, NULL, &w->vdisk);
+	return rc;
 }
 
 int world_close(struct world *w)
