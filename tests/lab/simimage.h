@@ -35,7 +35,9 @@ void simimage_grow_garbage(struct simimage *img, uint64_t len_bytes,
 /* The lab's generator: the next of a sequence, and a hash of two values. */
 uint64_t sim_random(uint64_t *state);
 uint64_t sim_mix(uint64_t a, uint64_t b);
-/* calloc and realloc that end the test when memory is gone. */
+/* calloc and realloc that end the test when memory is gone; while they run,
+ * sim_allocating says that memory is asked for by the lab, not by the store. */
+extern _Thread_local volatile int sim_allocating;
 void *sim_alloc(size_t size);
 void *sim_realloc(void *old, size_t size);
 

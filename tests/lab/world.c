@@ -119,6 +119,7 @@ int world_open(struct world *w, unsigned flags)
 	o.log_ctx = w;
 	w->log_code = 0;
 	w->log_text[0] = '\0';
+	w->rdonly = (flags & LBS_RDONLY) != 0;
 	rc = store_open_env(&w->env, &o, &w->store);
 	if (rc != 0)
 		w->store = NULL;
@@ -140,8 +141,8 @@ int world_close(struct world *w)
 	w->vdisk = NULL;
 	rc = lbs_store_close(w->store);
 	w->store = NULL;
-	/* A clean close is a flush. */
-	if (rc == 0)
+	/* A clean close is a flush, of a store that could be written. */
+	if (rc == 0 && !w->rdonly)
 		model_flushed(w->model);
 	w->card->ops->close(w->card);
 	vfs_sim_free(w->vfs);

@@ -36,6 +36,7 @@ struct world {
 	struct store_env env;
 	uint8_t boot;
 	lbs_store *store;	/* NULL when closed */
+	int rdonly;		/* how it was opened */
 	lbs_vdisk *vdisk;
 	pthread_mutex_t log_lock;
 	int log_code;		/* of the last error told, and its sentence */
