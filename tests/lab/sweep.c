@@ -138,18 +138,18 @@ static int live_on(struct world *w, const struct cut_id *c,
 	return -1;
 }
 
-static void account(struct sweep_run *r)
+void sweep_account(struct sweep *s, const struct cut_id *c, int level)
 {
-	struct sweep_totals *t = r->s->totals;
+	struct sweep_totals *t = s->totals;
 
 	atomic_fetch_add(&t->cuts, 1);
-	if (r->level > 0)
+	if (level > 0)
 		atomic_fetch_add(&t->second_cuts, 1);
-	if (r->cut.kill)
+	if (c->kill)
 		atomic_fetch_add(&t->kills, 1);
 	else
-		atomic_fetch_add(&t->sides[r->cut.side[SIM_CARD]]
-					  [r->cut.side[SIM_FLASH]], 1);
+		atomic_fetch_add(&t->sides[c->side[SIM_CARD]]
+					  [c->side[SIM_FLASH]], 1);
 }
 
 static void try_cut(struct sweep_run *r)
@@ -172,7 +172,7 @@ static void try_cut(struct sweep_run *r)
 		tell(s, id, why);
 	}
 	sweep_end(watch);
-	account(r);
+	sweep_account(s, &r->cut, r->level);
 	world_free(w);
 }
 

@@ -41,6 +41,8 @@ struct sweep {
 struct sweep_run;
 struct sweep_run *sweep_begin(struct sweep *s, struct world *w);
 void sweep_end(struct sweep_run *run);
+/* Counts a cut that was made. */
+void sweep_account(struct sweep *s, const struct cut_id *c, int level);
 /* What is done went wrong by itself: told and counted like a failed cut. */
 void sweep_fault(struct sweep *s, const char *why);
 
