@@ -96,7 +96,7 @@ ATTACK_RUNS = "attack-claims=/usr/bin/python3 tests/attacks/claims.py" "attacks=
              "golden=tests/golden/golden_test.sh"
 VALGRIND   = valgrind -q --error-exitcode=9 --leak-check=full
 
-.PHONY: check check-fast check-crash check-asan check-tsan check-clang check-valgrind deps
+.PHONY: check check-fast check-crash check-planted check-asan check-tsan check-clang check-valgrind deps
 deps:
 	@tools/deps check
 # Installs what is missing, then everything that should pass before a commit.
@@ -112,6 +112,12 @@ check: deps ## install what is missing, build, run the tests
 
 check-crash: tests ## power cuts at every write and sync, in every variant
 	tests/run -t 1800 "crash=$(TESTBIN)/crash_test --json $(BUILD)/crash.json" "tamper=$(TESTBIN)/tamper_test --all"
+
+# Bugs planted one at a time, each in a copy of the one file that has it.
+check-planted: all tests ## bugs on purpose: does the suite named for each notice?
+	PLANTED_CC='$(CC)' PLANTED_CFLAGS='$(ALLCFLAGS)' PLANTED_LIBS='$(TEST_LIBS)' PLANTED_LAB='$(LAB_OBJ)' \
+	PLANTED_LIB='$(LIB)' PLANTED_BUILD='$(BUILD)' \
+		tests/run -t 1200 "planted=tests/planted/run.py --json $(BUILD)/planted.json"
 
 check-asan: ## the C tests under AddressSanitizer and UBSan
 	$(MAKE) BUILD=build-asan SAN=address,undefined CFLAGS='-O1 -g' tests

@@ -3,6 +3,7 @@
  * that was acknowledged is lost, failure is a state that ends with reopening,
  * and "no space" is not a failure (promises 1, 2, 3, 9).
  */
+#include "liblbs/store/internal.h"
 #include "tests/lab/check.h"
 #include "tests/lab/simimage.h"
 #include "tests/lab/workload.h"
@@ -363,6 +364,24 @@ static void test_full_capacity(void **state)
 	world_free(w);
 }
 
+/* A guest that never flushes: what a cut may take is bounded all the same. */
+static void test_bounded_tail(void **state)
+{
+	struct world *w = check_made(NULL);
+	int i;
+
+	(void)state;
+	assert_code(w, world_open(w, 0), 0);
+	for (i = 0; i < 300; i++) {
+		assert_code(w, world_write(w, (uint64_t)(i % 100) * MODEL_BLOCK,
+					   MODEL_BLOCK, 0), 0);
+		assert_true(world_stat(w, LBS_STAT_UNSYNCED_BYTES) <=
+			    w->shape.sync_bytes + 64 * KIB);
+	}
+	assert_true(world_stat(w, LBS_STAT_CARD_SYNCS) >= 3);
+	world_free(w);
+}
+
 static void test_full_flash(void **state)
 {
 	struct world *w = check_made(NULL);
@@ -427,6 +446,80 @@ static void test_unasked_sync(void **state)
 
 /* ---- two at once ---------------- */
 
+/* A write at a tick of a checkpoint: the checkpoint waits for it meanwhile. */
+struct intruder {
+	struct world *w;
+	uint64_t tick;
+	int rc, came;
+};
+
+static void intrude(void *ctx)
+{
+	struct intruder *me = ctx;
+
+	if (simdisk_ticks(me->w->disk) + 1 != me->tick)
+		return;
+	simdisk_watch(me->w->disk, NULL, NULL);
+	/* Over a segment's end; without a sync, which would wait for us. */
+	me->rc = world_write(me->w, 200 * MODEL_BLOCK, 20 * MODEL_BLOCK, 0);
+	me->came = 1;
+}
+
+/* Writes until every segment that is free has been taken, far from the intruder. */
+static void go_round(struct world *w)
+{
+	int i;
+
+	for (i = 0; i < 140; i++) {
+		assert_code(w, world_write(w, (uint64_t)(i % 10) * 12 * MODEL_BLOCK,
+					   12 * MODEL_BLOCK, 0), 0);
+		if (i % 5 == 4)
+			assert_code(w, lbs_store_checkpoint(w->store), 0);
+	}
+}
+
+/* Segments that are opened while a checkpoint runs hold nothing that it knows of:
+ * they are in use all the same. At every tick of a checkpoint. */
+static void test_writes_during_checkpoint(void **state)
+{
+	struct world_shape shape = workload_shape;
+	struct intruder me = { .tick = 0 };
+	struct world *made, *w;
+	uint64_t at;
+
+	(void)state;
+	shape.checkpoint_log_bytes = 1u << 30;
+	made = check_made(&shape);
+	/* All room is there: making more would wait for the checkpoint. */
+	assert_code(made, world_open(made, 0), 0);
+	while (store_fill_one(made->store) == 0)
+		;
+	assert_code(made, world_close(made), 0);
+	for (at = 1;; at++) {
+		me.w = w = world_clone(made);
+		me.came = 0;
+		assert_code(w, world_open(w, 0), 0);
+		check_work(w, 1, 3);
+		me.tick = simdisk_ticks(w->disk) + at;
+		simdisk_watch(w->disk, intrude, &me);
+		assert_code(w, lbs_store_checkpoint(w->store), 0);
+		simdisk_watch(w->disk, NULL, NULL);
+		if (me.came) {
+			assert_code(w, me.rc, 0);
+			go_round(w);
+			assert_model(w);
+			world_cut(w, SIM_KEEP_ALL, 0);
+			assert_code(w, world_open(w, 0), 0);
+			assert_model(w);
+		}
+		world_free(w);
+		if (!me.came)
+			break;
+	}
+	assert_true(at > 10);
+	world_free(made);
+}
+
 static void test_two_metadata_one_card(void **state)
 {
 	struct world *w = check_made(NULL);
@@ -452,8 +545,10 @@ int main(void)
 		cmocka_unit_test(test_cuts_under_load),
 		cmocka_unit_test(test_full_card),
 		cmocka_unit_test(test_full_capacity),
+		cmocka_unit_test(test_bounded_tail),
 		cmocka_unit_test(test_full_flash),
 		cmocka_unit_test(test_unasked_sync),
+		cmocka_unit_test(test_writes_during_checkpoint),
 		cmocka_unit_test(test_two_metadata_one_card),
 	};
 

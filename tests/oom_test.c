@@ -6,7 +6,7 @@
  * that was acknowledged (facts of promises 1 to 4, 6 and 10).
  * Must never count a trial in which no memory was refused.
  *
- *   oom_test [--every N] [--json FILE] [--replay ID]
+ *   oom_test [--every N] [--only PHASE] [--json FILE] [--replay ID]
  *
  * A failure prints an ID, PHASE:NUMBER:forever|once, that --replay runs again.
  * --every tries one number in N. The last line is "N trials, N failed".
@@ -314,12 +314,14 @@ static int run(const struct trial *t)
 
 /* ---- the whole --------------------------------------------------------------------- */
 
-static void sweep_all(unsigned long every)
+static void sweep_all(unsigned long every, const char *only)
 {
 	unsigned long before;
 	struct trial t;
 
 	for (t.phase = 0; t.phase < PHASES; t.phase++) {
+		if (only != NULL && strcmp(only, phase_names[t.phase]) != 0)
+			continue;
 		before = trials;
 		for (t.forever = 0; t.forever < 2; t.forever++) {
 			t.number = every > 1 ? (unsigned long)t.phase % every : 0;
@@ -363,17 +365,20 @@ int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "every", required_argument, NULL, 'e' },
+		{ "only", required_argument, NULL, 'o' },
 		{ "json", required_argument, NULL, 'J' },
 		{ "replay", required_argument, NULL, 'r' },
 		{ NULL, 0, NULL, 0 },
 	};
-	const char *id = NULL, *json = NULL;
+	const char *id = NULL, *json = NULL, *only = NULL;
 	unsigned long every = 1;
 	int opt, phase;
 
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (opt == 'e')
 			every = strtoul(optarg, NULL, 10);
+		else if (opt == 'o')
+			only = optarg;
 		else if (opt == 'J')
 			json = optarg;
 		else if (opt == 'r')
@@ -386,7 +391,7 @@ int main(int argc, char **argv)
 	take_over_sqlite();
 	make_bases();
 	if (id == NULL) {
-		sweep_all(every);
+		sweep_all(every, only);
 		printf("%lu answers were errors\n", errors);
 	} else if (replay(id) < 0) {
 		fprintf(stderr, "oom_test: %s is not an ID\n", id);

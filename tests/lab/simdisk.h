@@ -105,8 +105,8 @@ void simdisk_power_cycle(struct simdisk *d, enum sim_variant v, uint64_t seed);
 void simdisk_lose_power(struct simdisk *d, const enum sim_variant v[SIM_SIDES],
 			uint64_t seed);
 /* Calls fn before each tick takes effect, the disk being as a cut at that tick
- * would stop it. fn may clone the disk and must leave it alone; one thread only.
- * NULL = no longer. A clone is not watched. */
+ * would stop it. fn may clone the disk, or stop watching and use it as another
+ * thread would (but make no file). NULL = no longer. A clone is not watched. */
 void simdisk_watch(struct simdisk *d, void (*fn)(void *ctx), void *ctx);
 
 /* ---- faults --------------------------------------------------------------- */
