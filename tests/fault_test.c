@@ -5,6 +5,7 @@
  */
 #include "liblbs/store/internal.h"
 #include "tests/lab/check.h"
+#include "tests/lab/medium_sim.h"
 #include "tests/lab/simimage.h"
 #include "tests/lab/workload.h"
 
@@ -364,6 +365,46 @@ static void test_full_capacity(void **state)
 	world_free(w);
 }
 
+/* Blocks one by one, so that of each segment one stays live, until there is no room
+ * or so many are written. Returns how many were. */
+static int fill_thinly(struct world *w, int most)
+{
+	int i, rc = 0;
+
+	for (i = 0; i < most && rc == 0; i++)
+		rc = world_write(w, (uint64_t)(i % 13 ? 300 : i / 13 % 280) *
+				    MODEL_BLOCK, MODEL_BLOCK, 0);
+	if (rc != 0)
+		assert_code(w, rc, LBS_ENOSPC);
+	return rc == 0 ? i : i - 1;
+}
+
+/* The process dies a few writes before one is refused: what is not anchored yet is
+ * written again from the segments kept back. */
+static void test_full_then_killed(void **state)
+{
+	struct world *made = check_made(NULL), *w = world_clone(made);
+	int most, less, rewrote = 0;
+
+	(void)state;
+	assert_code(w, world_open(w, 0), 0);
+	most = fill_thinly(w, 3000);
+	assert_in_range(most, 100, 2999);
+	world_free(w);
+	for (less = 0; less < 6; less++) {
+		w = world_clone(made);
+		assert_code(w, world_open(w, 0), 0);
+		assert_int_equal(fill_thinly(w, most - less), most - less);
+		world_cut(w, SIM_KEEP_ALL, 0);
+		assert_code(w, world_open(w, 0), 0);
+		rewrote += world_stat(w, LBS_STAT_REPLAY_REWRITTEN_RECORDS) > 0;
+		assert_model(w);
+		world_free(w);
+	}
+	assert_true(rewrote > 2);
+	world_free(made);
+}
+
 /* A guest that never flushes: what a cut may take is bounded all the same. */
 static void test_bounded_tail(void **state)
 {
@@ -522,16 +563,23 @@ static void test_writes_during_checkpoint(void **state)
 
 static void test_two_metadata_one_card(void **state)
 {
-	struct world *w = check_made(NULL);
-	struct store_env env;
 	struct lbs_open_options o = { .struct_size = sizeof(o) };
+	struct world *w = check_made(NULL);
 	lbs_store *other = NULL;
+	struct store_env env;
 
 	(void)state;
+	assert_int_equal(simdisk_copy_file(w->disk, SIM_FLASH, WORLD_META,
+					   "copy.lbs"), 0);
 	assert_code(w, world_open(w, 0), 0);
 	/* A second process on the same files: SQLite's lock says no. */
 	env = w->env;
 	assert_code(w, store_open_env(&env, &o, &other), LBS_EBUSY);
+	/* A copy of the metadata, whose lock nobody holds: the card's does. */
+	env.meta_path = "copy.lbs";
+	env.card = medium_sim_new(w->disk);
+	assert_code(w, store_open_env(&env, &o, &other), LBS_EBUSY);
+	env.card->ops->close(env.card);
 	world_free(w);
 }
 
@@ -545,6 +593,7 @@ int main(void)
 		cmocka_unit_test(test_cuts_under_load),
 		cmocka_unit_test(test_full_card),
 		cmocka_unit_test(test_full_capacity),
+		cmocka_unit_test(test_full_then_killed),
 		cmocka_unit_test(test_bounded_tail),
 		cmocka_unit_test(test_full_flash),
 		cmocka_unit_test(test_unasked_sync),

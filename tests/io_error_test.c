@@ -6,7 +6,7 @@
  * was acknowledged (promises 1 to 4, 6; the state "failed").
  * Must never count a trial in which nothing failed.
  *
- *   io_error_test [--json FILE] [--replay ID]
+ *   io_error_test [--stop] [--json FILE] [--replay ID]
  *
  * A failure prints an ID, PHASE:SIDE:OP:NUMBER:TIMES:FLAVOUR, that --replay runs
  * again. The last line is "N trials, N failed".
@@ -43,6 +43,7 @@ struct trial {
 };
 
 static struct world *bases[PHASES];
+static int stop;	/* at the first failure */
 static unsigned long trials, failed, refused, errors, by_op[SIM_SIDES][SIM_OPS];
 
 static void print_id(const struct trial *t, char *text, size_t len)
@@ -201,7 +202,7 @@ static int run(const struct trial *t)
 static void sweep(struct trial t)
 {
 	t.number = 0;
-	while (run(&t))
+	while (!(stop && failed) && run(&t))
 		t.number++;
 }
 
@@ -278,6 +279,7 @@ static void write_json(const char *path)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
+		{ "stop", no_argument, NULL, 'x' },
 		{ "json", required_argument, NULL, 'J' },
 		{ "replay", required_argument, NULL, 'r' },
 		{ NULL, 0, NULL, 0 },
@@ -286,7 +288,9 @@ int main(int argc, char **argv)
 	int opt, phase, op;
 
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (opt == 'J')
+		if (opt == 'x')
+			stop = 1;
+		else if (opt == 'J')
 			json = optarg;
 		else if (opt == 'r')
 			id = optarg;
