@@ -115,9 +115,10 @@ check-crash: tests ## power cuts at every write and sync, in every variant
 
 # Bugs planted one at a time, each in a copy of the one file that has it.
 check-planted: all tests ## bugs on purpose: does the suite named for each notice?
-	PLANTED_CC='$(CC)' PLANTED_CFLAGS='$(ALLCFLAGS)' PLANTED_LIBS='$(TEST_LIBS)' PLANTED_LAB='$(LAB_OBJ)' \
+	@PLANTED_CC='$(CC)' PLANTED_CFLAGS='$(ALLCFLAGS)' PLANTED_LIBS='$(TEST_LIBS)' PLANTED_LAB='$(LAB_OBJ)' \
 	PLANTED_LIB='$(LIB)' PLANTED_BUILD='$(BUILD)' \
-		tests/run -t 1200 "planted=tests/planted/run.py --json $(BUILD)/planted.json"
+		tests/run -t 1200 "planted=tests/planted/run.py --json $(BUILD)/planted.json $(PLANTED)"; \
+		status=$$?; cat build/log/planted.log; exit $$status
 
 check-asan: ## the C tests under AddressSanitizer and UBSan
 	$(MAKE) BUILD=build-asan SAN=address,undefined CFLAGS='-O1 -g' tests
