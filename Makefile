@@ -125,7 +125,7 @@ check-asan: ## the C tests under AddressSanitizer and UBSan
 	tests/run -t 900 $(foreach t,$(UNIT),"asan/$(t)=build-asan/tests/unit/$(t)") \
 		"asan/lab=build-asan/tests/lab_test" "asan/restore=build-asan/tests/restore_test" "asan/fault=build-asan/tests/fault_test" \
 		"asan/moves=build-asan/tests/tamper_moves_test" \
-		"asan/io-error=build-asan/tests/io_error_test" "asan/oom=build-asan/tests/oom_test --every 5" \
+		"asan/io-error=build-asan/tests/io_error_test --every 4" "asan/oom=build-asan/tests/oom_test --every 5" \
 		"asan/crash-few=build-asan/tests/crash_test --few"
 
 check-tsan: ## the C tests under ThreadSanitizer

@@ -6,7 +6,7 @@
  * was acknowledged (promises 1 to 4, 6; the state "failed").
  * Must never count a trial in which nothing failed.
  *
- *   io_error_test [--stop] [--json FILE] [--replay ID]
+ *   io_error_test [--stop] [--every N] [--json FILE] [--replay ID]
  *
  * A failure prints an ID, PHASE:SIDE:OP:NUMBER:TIMES:FLAVOUR, that --replay runs
  * again. The last line is "N trials, N failed".
@@ -44,6 +44,7 @@ struct trial {
 
 static struct world *bases[PHASES];
 static int stop;	/* at the first failure */
+static unsigned every = 1;	/* one number in so many */
 static unsigned long trials, failed, refused, errors, by_op[SIM_SIDES][SIM_OPS];
 
 static void print_id(const struct trial *t, char *text, size_t len)
@@ -201,9 +202,9 @@ static int run(const struct trial *t)
 /* Every number of one operation, until it is not reached any more. */
 static void sweep(struct trial t)
 {
-	t.number = 0;
+	t.number = (unsigned)t.op % every;
 	while (!(stop && failed) && run(&t))
-		t.number++;
+		t.number += every;
 }
 
 static void sweep_all(void)
@@ -280,6 +281,7 @@ int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "stop", no_argument, NULL, 'x' },
+		{ "every", required_argument, NULL, 'e' },
 		{ "json", required_argument, NULL, 'J' },
 		{ "replay", required_argument, NULL, 'r' },
 		{ NULL, 0, NULL, 0 },
@@ -290,6 +292,8 @@ int main(int argc, char **argv)
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (opt == 'x')
 			stop = 1;
+		else if (opt == 'e' && atoi(optarg) > 0)
+			every = (unsigned)atoi(optarg);
 		else if (opt == 'J')
 			json = optarg;
 		else if (opt == 'r')
