@@ -56,7 +56,7 @@ static const struct effort quick = {
 };
 static const struct effort full = {
 	.long_seeds = 3, .long_every = 1, .all_letters = 3, .some_letters = 4,
-	.some_every = 8, .twice_letters = 2, .twice_every = 60, .draws = { 4, 0 },
+	.some_every = 4, .twice_letters = 2, .twice_every = 60, .draws = { 4, 0 },
 };
 /* For sanitizers. */
 static const struct effort few = {
