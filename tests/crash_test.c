@@ -1,80 +1,123 @@
 /*
- * crash_test.c - power is cut at every single write and sync of a workload, on
- * card and internal flash at once, in every variant of what a cut leaves; also
- * a second time during the recovery that follows. After each: promises 1 to 4
- * and 6 against the model, and no (key, nonce) pair sealed twice (promise 8).
- * Must never count a cut that did not happen.
+ * crash_test.c - power is cut at every single write and sync, of card and
+ * internal flash on one clock, in every way of tests/lab/cut.h; and again at every
+ * one of the recovery that follows. After each: promises 1 to 4 and 6 against the
+ * model, and no (key, nonce) pair sealed twice (promise 8).
+ * Must never count a cut that did not happen, nor pass when a workload was not
+ * what it should be.
  *
- *   crash_test [--quick] [--seeds N] [--jobs N] [--replay ID]
+ *   crash_test [--quick | --few] [--stop] [--jobs N] [--json FILE] [--only WORKLOAD]
+ *   crash_test --replay ID
  *
- * A failure prints an ID, SEED:TICK:VARIANT:VSEED, with :TICK:VARIANT:VSEED of a
- * second cut behind it; --replay ID runs that one again. SEED is "create" for
- * cuts while a store is made. The last line is "N cuts, N failed".
+ * Three kinds of workloads: "create", the making of a store; "long-N", 110 steps
+ * of a guest by seed N; and "new-LETTERS" and "worn-LETTERS", all sequences of the
+ * requests in tests/lab/script.h, each cut in its last letter (the letters before
+ * it are a sequence of their own).
+ * A failure prints an ID, WORKLOAD:TICK:VARIANT:SEED, with :TICK:VARIANT:SEED of a
+ * second cut behind it; --replay ID runs that one again. The last line is
+ * "N cuts, N failed".
  */
 #include "tests/lab/nonce_audit.h"
+#include "tests/lab/script.h"
 #include "tests/lab/simimage.h"
+#include "tests/lab/sweep.h"
 #include "tests/lab/workload.h"
 
 #include <getopt.h>
-#include <stdatomic.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define WHY 600
-#define SHOWN_MAX 20	/* failures told in full */
+#define NAME_BYTES 32
+#define ID_BYTES 300
+#define JOBS_MAX 64
 
-/* Of all processes together. */
-struct totals {
-	atomic_uint_fast64_t cuts, second_cuts, failed, sealings;
+/* How much is tried. */
+struct effort {
+	unsigned long_seeds;
+	uint64_t long_every;	/* of the ticks of a long workload, one in so many */
+	int all_letters;	/* all sequences up to so many letters */
+	int some_letters;	/* of those of so many letters, one in some_every */
+	uint64_t some_every;
+	int twice_letters;	/* second cuts in all sequences up to so many */
+	uint64_t twice_every;	/* and in one of so many of the longer ones */
+	int draws[SWEEP_LEVELS];
 };
 
-struct plan {
-	int quick, jobs, job;
-	uint64_t seeds;
-	struct totals *totals;
+static const struct effort quick = {
+	.long_seeds = 3, .long_every = 23, .all_letters = 2, .some_letters = 3,
+	.some_every = 10, .twice_letters = 1, .twice_every = 40, .draws = { 2, 0 },
+};
+static const struct effort full = {
+	.long_seeds = 3, .long_every = 1, .all_letters = 3, .some_letters = 4,
+	.some_every = 4, .twice_letters = 2, .twice_every = 60, .draws = { 4, 0 },
+};
+/* For sanitizers. */
+static const struct effort few = {
+	.long_seeds = 3, .long_every = 101, .all_letters = 1, .some_letters = 2,
+	.some_every = 2, .twice_letters = 0, .twice_every = 50, .draws = { 2, 0 },
 };
 
-/* One cut: when, and what it leaves. */
-struct cut {
-	uint64_t tick, vseed;
-	enum sim_variant variant;
+/* Parts of a long workload, so that the jobs share it. */
+#define LONG_PARTS 40
+
+/* Shared by all processes. */
+struct shared {
+	struct sweep_totals totals;
+	atomic_uint_fast64_t next;	/* unit that nobody has begun */
+	atomic_uint_fast64_t workloads;
+	char at[JOBS_MAX][ID_BYTES];	/* what each job is trying */
 };
 
-/* How many draws of each variant a tick gets in a full run. */
-static const unsigned draws[SIM_VARIANTS] = {
-	[SIM_DROP_ALL] = 3, [SIM_PREFIX] = 3, [SIM_SUBSET] = 5,
-	[SIM_TEAR_LAST] = 2, [SIM_KEEP_ALL] = 1,
-};
+static struct shared *shared;
+static const struct effort *effort;
+static const char *only_workload;
+static int stop, job;
 
-static void print_id(uint64_t seed, const struct cut *c, const struct cut *c2)
+/* What every job starts from: made before the fork, one data key each. */
+static struct world *stores[SCRIPT_STORES];
+static struct world *long_stores[8];
+
+static void __attribute__((format(printf, 1, 2), noreturn))
+fatal(const char *format, ...)
 {
-	if (seed == 0)
-		printf("create");
-	else
-		printf("%llu", (unsigned long long)seed);
-	for (; c != NULL; c = c2, c2 = NULL)
-		printf(":%llu:%s:%llu", (unsigned long long)c->tick,
-		       sim_variant_name(c->variant),
-		       (unsigned long long)c->vseed);
-}
+	va_list args;
 
-static void report(struct plan *p, uint64_t seed, const struct cut *c,
-		   const struct cut *c2, const char *why)
-{
-	if (atomic_fetch_add(&p->totals->failed, 1) >= SHOWN_MAX)
-		return;
+	va_start(args, format);
 	printf("FAILED ");
-	print_id(seed, c, c2);
-	printf("\n       %s\n", why);
-	fflush(stdout);
+	vprintf(format, args);
+	printf("\n");
+	va_end(args);
+	exit(1);
 }
 
-/* A store just made and closed, all of it durable, after the cut-free making. */
-static struct world *fresh_store(uint64_t seed)
+static void sweep_of(struct sweep *s, const char *name, int levels)
+{
+	uint64_t salt = 0;
+	const char *p;
+
+	for (p = name; *p != '\0'; p++)
+		salt = sim_mix(salt, (uint64_t)*p);
+	memset(s, 0, sizeof(*s));
+	s->name = name;
+	s->salt = salt;
+	s->totals = &shared->totals;
+	s->levels = levels;
+	s->draws[0] = effort->draws[0];
+	s->draws[1] = effort->draws[1];
+	s->stop = stop;
+	s->at = shared->at[job];
+	s->at_len = ID_BYTES;
+}
+
+/* Of a store and requests that this seed begins with. */
+static struct world *long_store(uint64_t seed)
 {
 	struct world_shape shape = workload_shape;
 	struct world *w;
@@ -88,141 +131,66 @@ static struct world *fresh_store(uint64_t seed)
 		shape.freshness = LBS_FRESHNESS_CHECKPOINT;
 	w = world_new(&shape);
 	rc = world_create(w);
-	if (rc != 0) {
-		printf("FAILED the store could not be made: %s [%s]\n",
-		       lbs_error_word(rc), w->log_text);
-		exit(1);
-	}
+	if (rc != 0)
+		fatal("the store could not be made: %s [%s]", lbs_error_word(rc),
+		      w->log_text);
 	return w;
 }
 
-/* Recovers from a cut, cut again at c2 if given. 0, or -1 and why. */
-static int survive(struct world *w, const struct cut *c2, uint64_t *ticks,
-		   char *why)
-{
-	uint64_t begun = simdisk_ticks(w->disk), repeats;
-	int rc;
+/* ---- the workloads, each under a sweep that is given ---------------------- */
 
-	repeats = nonce_audit_repeats();
-	if (c2 != NULL) {
-		simdisk_arm(w->disk, begun + c2->tick);
-		rc = workload_recover(w, why, WHY);
-		if (rc == WORKLOAD_FAILED)
-			return -1;
-		/* The cut may fall behind the last word of a clean close. */
-		if (simdisk_is_off(w->disk))
-			world_cut(w, c2->variant, c2->vseed);
-		simdisk_arm(w->disk, 0);
-	}
-	rc = workload_recover(w, why, WHY);
-	if (rc == WORKLOAD_CUT)
-		snprintf(why, WHY, "power went off by itself");
-	if (rc != WORKLOAD_DONE)
-		return -1;
-	*ticks = simdisk_ticks(w->disk) - begun;
-	if (nonce_audit_repeats() != repeats)
-		snprintf(why, WHY, "a (key, nonce) pair was sealed twice");
-	else if (simdisk_torn_pages(w->disk) != 0)
-		snprintf(why, WHY, "a page of the card with synced bytes was "
-			 "written again");
-	else
-		return 0;
-	return -1;
+static void cut_long(struct sweep *s, uint64_t seed)
+{
+	struct world *w = world_clone(long_stores[seed]);
+	struct sweep_run *run = sweep_begin(s, w);
+	char why[WHY];
+
+	if (workload_run(w, seed, NULL, why, sizeof(why)) != WORKLOAD_DONE)
+		sweep_fault(s, why);
+	sweep_end(run);
+	world_free(w);
 }
 
-/* One cut of a stopped machine, on a copy of it. */
-static int try_cut(struct plan *p, const struct world *stopped, uint64_t seed,
-		   const struct cut *c, const struct cut *c2, uint64_t *ticks)
+/* A sequence is cut in its last letter only, and the opening before it in the
+ * sequence of none. */
+static void cut_script(struct sweep *s, const struct world *store,
+		       const char *letters)
 {
-	struct world *w = world_clone(stopped);
+	struct world *w = world_clone(store);
+	struct sweep_run *run = NULL;
+	size_t i, n = strlen(letters);
 	char why[WHY];
 	int rc;
 
-	world_cut(w, c->variant, c->vseed);
-	rc = survive(w, c2, ticks, why);
-	atomic_fetch_add(&p->totals->cuts, 1);
-	if (c2 != NULL)
-		atomic_fetch_add(&p->totals->second_cuts, 1);
-	if (rc < 0)
-		report(p, seed, c, c2, why);
+	if (n == 0)
+		run = sweep_begin(s, w);
+	rc = world_open(w, 0);
+	for (i = 0; rc == 0 && i < n; i++) {
+		if (i + 1 == n)
+			run = sweep_begin(s, w);
+		rc = script_step(w, letters[i]);
+	}
+	sweep_end(run);
+	if (rc != 0) {
+		snprintf(why, sizeof(why), "uncut, letter %zu gave %s [%.200s]", i,
+			 rc == 1 ? "wrong bytes" : lbs_error_word(rc),
+			 w->log_text);
+		sweep_fault(s, why);
+	}
 	world_free(w);
-	return rc;
 }
 
-/* The machine stopped at a tick of the workload, its process gone; NULL and a
- * report when the workload failed by itself. *done: it ended before the tick. */
-static struct world *stop_at(struct plan *p, const struct world *fresh,
-			     uint64_t seed, uint64_t tick, int *done)
-{
-	struct world *w = world_clone(fresh), *stopped;
-	struct cut c = { .tick = tick };
-	uint64_t repeats = nonce_audit_repeats();
-	char why[WHY];
-	int rc;
+/* ---- cuts while a store is made ------------------------------------------- */
 
-	simdisk_arm(w->disk, simdisk_ticks(w->disk) + tick);
-	rc = workload_run(w, seed, NULL, why, sizeof(why));
-	*done = rc == WORKLOAD_DONE;
-	if (rc != WORKLOAD_FAILED && nonce_audit_repeats() != repeats) {
-		snprintf(why, sizeof(why), "a (key, nonce) pair was sealed "
-			 "twice before the cut");
-		rc = WORKLOAD_FAILED;
-	}
-	if (rc == WORKLOAD_FAILED) {
-		atomic_fetch_add(&p->totals->cuts, 1);
-		report(p, seed, &c, NULL, why);
-		world_free(w);
-		return NULL;
-	}
-	simdisk_power_off(w->disk);
-	stopped = world_clone(w);
-	world_free(w);
-	return stopped;
-}
-
-/* All variants at one tick, and second cuts during some recoveries. */
-static void cut_at(struct plan *p, const struct world *fresh, uint64_t seed,
-		   uint64_t tick)
-{
-	struct world *stopped;
-	struct cut c = { .tick = tick }, c2;
-	uint64_t rng = sim_mix(seed, tick), ticks;
-	unsigned i, n = 0;
-	int done;
-
-	nonce_audit_reset();
-	stopped = stop_at(p, fresh, seed, tick, &done);
-	if (stopped == NULL)
-		return;
-	for (c.variant = 0; c.variant < SIM_VARIANTS; c.variant++) {
-		for (i = 0; i < draws[c.variant]; i++, n++) {
-			/* Quick: two of the fourteen, in turn. */
-			if (p->quick && n % 7 != tick % 7)
-				continue;
-			c.vseed = c.variant == SIM_DROP_ALL
-					  ? i : sim_random(&rng) % 100000;
-			ticks = 0;
-			if (try_cut(p, stopped, seed, &c, NULL, &ticks) < 0)
-				continue;
-			/* The second cut: at one tick of this recovery. */
-			if (ticks == 0 || sim_random(&rng) % 3 != 0)
-				continue;
-			c2.tick = 1 + sim_random(&rng) % ticks;
-			c2.variant = sim_random(&rng) % SIM_VARIANTS;
-			c2.vseed = c2.variant == SIM_DROP_ALL
-					   ? sim_random(&rng) % 3
-					   : sim_random(&rng) % 100000;
-			try_cut(p, stopped, seed, &c, &c2, &ticks);
-		}
-	}
-	world_free(stopped);
-}
-
-/* ---- cuts while a store is made ------------------------------------------ */
+struct creation {
+	struct sweep *s;
+	struct world *w;
+};
 
 /* Either nothing usable is there, or a whole, empty store. */
 static int judge_created(struct world *w, char *why)
 {
+	char text[400] = "";
 	int rc;
 
 	if (!simdisk_exists(w->disk, SIM_FLASH, WORLD_META))
@@ -230,85 +198,188 @@ static int judge_created(struct world *w, char *why)
 	rc = world_open(w, 0);
 	switch (rc) {
 	case 0:
-		world_cut(w, SIM_KEEP_ALL, 0);
-		rc = workload_recover(w, why, WHY);
-		return rc == WORKLOAD_DONE ? 0 : -1;
+		rc = world_check(w, text, sizeof(text));
+		if (rc == 0)
+			rc = workload_go_on(w);
+		if (rc == 0)
+			rc = world_close(w);
+		if (rc != 0)
+			snprintf(why, WHY, "half made, and open: %.300s [%.200s]",
+				 text, w->log_text);
+		return rc;
 	case LBS_ENOENT:
 	case LBS_ENOTSTORE:
 	case LBS_ECARDMISSING:
 	case LBS_EOTHERCARD:
 		return 0;
 	default:
-		snprintf(why, WHY, "opening what was left gave %s [%s]",
+		snprintf(why, WHY, "opening what was left gave %s [%.300s]",
 			 lbs_error_word(rc), w->log_text);
 		return -1;
 	}
 }
 
-/* The machine stopped at a tick of the making. *done: it ended before. */
-static struct world *stop_creation(uint64_t tick, int *done)
+static void cut_creation(void *ctx)
 {
-	struct world *w = world_new(&workload_shape), *stopped;
+	struct creation *c = ctx;
+	uint64_t tick = simdisk_ticks(c->w->disk) + 1;
+	struct cut_id list[CUTS_PER_TICK];
+	char id[ID_BYTES], why[WHY] = "";
+	struct world *w;
+	int n, i;
 
-	nonce_audit_reset();
-	simdisk_arm(w->disk, tick);
-	*done = world_create(w) == 0;
-	simdisk_power_off(w->disk);
-	stopped = world_clone(w);
-	world_free(w);
-	return stopped;
-}
-
-static void try_creation(struct plan *p, const struct world *stopped,
-			 const struct cut *c)
-{
-	struct world *w = world_clone(stopped);
-	char why[WHY];
-
-	world_cut(w, c->variant, c->vseed);
-	if (judge_created(w, why) < 0)
-		report(p, 0, c, NULL, why);
-	atomic_fetch_add(&p->totals->cuts, 1);
-	world_free(w);
-}
-
-static void cut_creations(struct plan *p)
-{
-	struct cut c = { .tick = 1 };
-	struct world *stopped;
-	unsigned draw;
-	int done = 0;
-
-	for (; !done; c.tick += p->quick ? 7 : 1) {
-		stopped = stop_creation(c.tick, &done);
-		for (c.variant = 0; c.variant < SIM_VARIANTS; c.variant++)
-			for (draw = 0; draw < draws[c.variant]; draw++) {
-				c.vseed = draw;
-				if (!p->quick || draw == 0)
-					try_creation(p, stopped, &c);
-			}
-		world_free(stopped);
+	if (c->s->only != NULL && c->s->only[0].tick != tick)
+		return;
+	n = cut_list(c->w->disk, tick, c->s->salt, c->s->draws[0], list);
+	if (c->s->only != NULL) {
+		list[0] = c->s->only[0];
+		n = 1;
+	}
+	for (i = 0; i < n; i++) {
+		w = world_clone(c->w);
+		cut_apply(w, &list[i]);
+		cut_print(&list[i], id);
+		if (judge_created(w, why) != 0) {
+			printf("FAILED create:%s\n       %s\n", id, why);
+			atomic_fetch_add(&shared->totals.failed, 1);
+		}
+		sweep_account(c->s, &list[i], 0);
+		world_free(w);
 	}
 }
 
-/* ---- the whole ------------------------------------------------------------ */
-
-/* The run without a cut: that the workload is what it should be. */
-static uint64_t uncut(const struct world *fresh, uint64_t seed)
+static void cut_create(struct sweep *s)
 {
-	struct world *w = world_clone(fresh);
+	struct creation c = { s, world_new(&workload_shape) };
+
+	simdisk_watch(c.w->disk, cut_creation, &c);
+	if (world_create(c.w) != 0)
+		sweep_fault(s, "the store could not be made");
+	simdisk_watch(c.w->disk, NULL, NULL);
+	world_free(c.w);
+}
+
+/* ---- units of work --------------------------------------------------------- */
+
+static uint64_t power(uint64_t base, int exponent)
+{
+	return exponent == 0 ? 1 : base * power(base, exponent - 1);
+}
+
+/* Sequences of up to so many letters, of one store. */
+static uint64_t sequences(int letters)
+{
+	uint64_t n = 0;
+	int i;
+
+	for (i = 0; i <= letters; i++)
+		n += power(SCRIPT_LETTERS, i);
+	return n;
+}
+
+/* The sequence of a number: shorter ones first. */
+static void spell(uint64_t number, char letters[SCRIPT_STEPS_MAX + 1])
+{
+	int n = 0, i;
+
+	while (number >= power(SCRIPT_LETTERS, n))
+		number -= power(SCRIPT_LETTERS, n++);
+	for (i = 0; i < n; i++) {
+		letters[i] = script_letters[number % SCRIPT_LETTERS];
+		number /= SCRIPT_LETTERS;
+	}
+	letters[n] = '\0';
+}
+
+static int is_wanted(const char *name)
+{
+	return only_workload == NULL ||
+	       strncmp(name, only_workload, strlen(only_workload)) == 0;
+}
+
+static void run_script(int store, uint64_t number)
+{
+	char letters[SCRIPT_STEPS_MAX + 1], name[NAME_BYTES];
+	struct sweep s;
+	uint64_t pick;
+	int n, twice;
+
+	spell(number, letters);
+	n = (int)strlen(letters);
+	pick = sim_mix(number, (uint64_t)store);
+	if (n > effort->all_letters && pick % effort->some_every != 0)
+		return;
+	twice = n <= effort->twice_letters ||
+		pick / effort->some_every % effort->twice_every == 0;
+	snprintf(name, sizeof(name), "%s-%s", script_store_names[store], letters);
+	if (!is_wanted(name))
+		return;
+	sweep_of(&s, name, twice ? 2 : 1);
+	cut_script(&s, stores[store], letters);
+	atomic_fetch_add(&shared->workloads, 1);
+}
+
+static void run_long(uint64_t seed, uint64_t part)
+{
+	char name[NAME_BYTES];
+	struct sweep s;
+
+	snprintf(name, sizeof(name), "long-%llu", (unsigned long long)seed);
+	if (!is_wanted(name))
+		return;
+	sweep_of(&s, name, 1);
+	s.parts = LONG_PARTS * effort->long_every;
+	s.part = part * effort->long_every + seed % effort->long_every;
+	cut_long(&s, seed);
+}
+
+static void run_create(void)
+{
+	struct sweep s;
+
+	if (!is_wanted("create"))
+		return;
+	sweep_of(&s, "create", 1);
+	cut_create(&s);
+	atomic_fetch_add(&shared->workloads, 1);
+}
+
+/* Units: the making, the parts of the long workloads, the sequences. */
+static uint64_t unit_count(void)
+{
+	return 1 + effort->long_seeds * LONG_PARTS +
+	       SCRIPT_STORES * sequences(effort->some_letters);
+}
+
+static void run_unit(uint64_t unit)
+{
+	uint64_t longs = effort->long_seeds * LONG_PARTS;
+
+	/* One store's history, with all the ways it might have gone on. */
+	nonce_audit_reset();
+	if (unit == 0)
+		run_create();
+	else if (unit <= longs)
+		run_long(1 + (unit - 1) / LONG_PARTS, (unit - 1) % LONG_PARTS);
+	else
+		run_script((int)((unit - longs - 1) % SCRIPT_STORES),
+			   (unit - longs - 1) / SCRIPT_STORES);
+}
+
+/* ---- that the workloads are what they should be ----------------------------- */
+
+static void look_at_long(uint64_t seed)
+{
+	struct world *w = world_clone(long_stores[seed]);
 	struct workload_seen s;
 	char why[WHY];
 
 	memset(&s, 0, sizeof(s));
 	nonce_audit_reset();
-	if (workload_run(w, seed, &s, why, sizeof(why)) != WORKLOAD_DONE) {
-		printf("FAILED the workload of seed %llu, uncut: %s\n",
-		       (unsigned long long)seed, why);
-		exit(1);
-	}
+	if (workload_run(w, seed, &s, why, sizeof(why)) != WORKLOAD_DONE)
+		fatal("long-%llu, uncut: %s", (unsigned long long)seed, why);
 	world_free(w);
-	printf("seed %llu: %llu requests, %llu ticks, %llu segments of log, "
+	printf("long-%llu: %llu requests, %llu ticks, %llu segments of log, "
 	       "%llu checkpoints, %llu segments used again, %llu reopenings "
 	       "(%llu after SIGKILL), %llu refused\n",
 	       (unsigned long long)seed, (unsigned long long)s.requests,
@@ -316,147 +387,219 @@ static uint64_t uncut(const struct world *fresh, uint64_t seed)
 	       (unsigned long long)s.checkpoints, (unsigned long long)s.reuses,
 	       (unsigned long long)s.sessions, (unsigned long long)s.deaths,
 	       (unsigned long long)s.refusals);
-	fflush(stdout);
-	if (seed % 3 == 2 && s.refusals == 0) {
-		printf("FAILED the small card was never full\n");
-		exit(1);
-	}
+	if (seed % 3 == 2 && s.refusals == 0)
+		fatal("the small card was never full");
 	if (s.log_segments < 3 || s.checkpoints < 2 || s.reuses < 1 ||
-	    s.deaths < 1) {
-		printf("FAILED the workload must cross three segments and two "
-		       "checkpoints and use a segment again\n");
-		exit(1);
-	}
-	return s.ticks;
+	    s.deaths < 1)
+		fatal("the workload must cross three segments and two "
+		      "checkpoints and use a segment again");
+	atomic_fetch_add(&shared->workloads, 1);
 }
 
-static void run_seed(struct plan *p, const struct world *fresh, uint64_t seed,
-		     uint64_t ticks)
+/* Every segment that the worn store has made room for was written by the log. */
+static void look_at_worn(struct world *w)
 {
-	uint64_t stride = p->quick ? 1 + ticks / 70 : 1, tick, next = 10;
+	uint64_t per_chunk = w->shape.chunk_bytes / w->shape.segment_bytes;
+	uint64_t segments = w->shape.capacity_bytes / w->shape.segment_bytes, i;
+	char name[MEDIUM_NAME_BYTES];
+	uint8_t magic[8];
 
-	for (tick = 1 + (uint64_t)p->job * stride; tick <= ticks + 1;
-	     tick += stride * (uint64_t)p->jobs) {
-		/* Quick: one tick of each stretch, not always the same place. */
-		cut_at(p, fresh, seed, tick + (stride > 1 ? sim_mix(seed, tick)
-						% stride : 0));
-		if (p->job == 0 && tick * 100 >= ticks * next) {
-			printf("seed %llu: %llu %%, %llu cuts\n",
-			       (unsigned long long)seed,
-			       (unsigned long long)(tick * 100 / ticks),
-			       (unsigned long long)p->totals->cuts);
+	for (i = 0; i < segments; i++) {
+		medium_file_name((uint32_t)(i / per_chunk), name);
+		if (simdisk_peek(w->disk, SIM_CARD, name, magic, sizeof(magic),
+				 i % per_chunk * w->shape.segment_bytes) < 0)
+			break;
+		if (memcmp(magic, "LBSseg1", 8) != 0)
+			fatal("segment %llu of the worn store was never used",
+			      (unsigned long long)i);
+	}
+	if (i < 3)
+		fatal("the worn store has no segments");
+}
+
+static void make_stores(void)
+{
+	unsigned i;
+
+	for (i = 0; i < SCRIPT_STORES; i++) {
+		stores[i] = script_store((int)i, script_shape);
+		if (stores[i] == NULL)
+			fatal("the store \"%s\" could not be made",
+			      script_store_names[i]);
+	}
+	look_at_worn(stores[SCRIPT_WORN]);
+	for (i = 1; i <= effort->long_seeds; i++)
+		long_stores[i] = long_store(i);
+}
+
+/* ---- the whole -------------------------------------------------------------- */
+
+static double seconds_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void work(void)
+{
+	uint64_t units = unit_count(), unit;
+	double begun = seconds_now(), told = begun;
+
+	while ((unit = atomic_fetch_add(&shared->next, 1)) < units) {
+		if (stop && shared->totals.failed != 0)
+			break;
+		run_unit(unit);
+		if (job == 0 && seconds_now() - told > 20) {
+			told = seconds_now();
+			printf("%.0f s: %llu of %llu units, %llu cuts\n",
+			       told - begun, (unsigned long long)unit,
+			       (unsigned long long)units,
+			       (unsigned long long)shared->totals.cuts);
 			fflush(stdout);
-			next = tick * 100 / ticks + 10;
 		}
 	}
-	atomic_fetch_add(&p->totals->sealings, nonce_audit_sealings());
+	atomic_fetch_add(&shared->totals.sealings, nonce_audit_sealings());
 }
 
-/* Shares the ticks of a seed among processes; the store has one data key, so
- * each starts from the same fresh store. */
-static void run_seed_shared(struct plan *p, uint64_t seed)
+static void work_shared(int jobs)
 {
-	struct world *fresh = fresh_store(seed);
-	uint64_t ticks = uncut(fresh, seed);
+	pid_t pids[JOBS_MAX];
 	int status, i;
 
-	for (i = 0; i < p->jobs; i++) {
-		if (fork() != 0)
+	fflush(stdout);
+	for (i = 0; i < jobs; i++) {
+		pids[i] = fork();
+		if (pids[i] < 0)
+			fatal("no process could be started");
+		if (pids[i] != 0)
 			continue;
-		p->job = i;
-		run_seed(p, fresh, seed, ticks);
-		exit(0);
+		job = i;
+		work();
+		fflush(stdout);
+		_exit(0);
 	}
-	while (wait(&status) > 0) {
+	for (i = 0; i < jobs; i++) {
+		waitpid(pids[i], &status, 0);
 		if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 			continue;
-		printf("FAILED a worker on seed %llu died (status %d)\n",
-		       (unsigned long long)seed, status);
-		atomic_fetch_add(&p->totals->failed, 1);
+		printf("FAILED %s\n       the process died (status %d)\n",
+		       shared->at[i], status);
+		atomic_fetch_add(&shared->totals.failed, 1);
 	}
-	world_free(fresh);
 }
 
-static int parse_cut(char **at, struct cut *c)
+static void write_json(const char *path, double seconds)
 {
-	char *end, *name;
+	const struct sweep_totals *t = &shared->totals;
+	FILE *f = fopen(path, "w");
+	int card, flash;
 
-	c->tick = strtoull(*at, &end, 10);
-	if (*end != ':')
-		return -1;
-	name = end + 1;
-	end = strchr(name, ':');
-	if (end == NULL)
-		return -1;
-	*end = '\0';
-	for (c->variant = 0; c->variant < SIM_VARIANTS; c->variant++)
-		if (strcmp(name, sim_variant_name(c->variant)) == 0)
-			break;
-	c->vseed = strtoull(end + 1, at, 10);
-	if (**at == ':')
-		++*at;
-	return c->variant < SIM_VARIANTS ? 0 : -1;
+	if (f == NULL)
+		fatal("%s cannot be written", path);
+	fprintf(f, "{\"suite\": \"crash\", \"effort\": \"%s\", \"cuts\": %llu, "
+		"\"second_cuts\": %llu, \"process_deaths\": %llu, "
+		"\"workloads\": %llu, \"ticks\": %llu, \"sealings\": %llu, "
+		"\"failed\": %llu, \"seconds\": %.1f,\n \"kept\": {",
+		effort == &quick ? "quick" : effort == &few ? "few" : "full",
+		(unsigned long long)t->cuts, (unsigned long long)t->second_cuts,
+		(unsigned long long)t->kills,
+		(unsigned long long)shared->workloads,
+		(unsigned long long)t->ticks, (unsigned long long)t->sealings,
+		(unsigned long long)t->failed, seconds);
+	for (card = 0; card < SIM_VARIANTS; card++)
+		for (flash = 0; flash < SIM_VARIANTS; flash++)
+			fprintf(f, "%s\"%s/%s\": %llu",
+				card + flash ? ", " : "",
+				cut_side_name((enum sim_variant)card),
+				cut_side_name((enum sim_variant)flash),
+				(unsigned long long)t->sides[card][flash]);
+	fprintf(f, "}}\n");
+	if (fclose(f) != 0)
+		fatal("%s cannot be written", path);
 }
 
-static int replay(struct plan *p, const char *text)
+static int replay(const char *id)
 {
-	char *id = strdup(text), *at = strchr(id, ':');
-	uint64_t seed = strtoull(id, NULL, 10), ticks;
-	struct world *fresh, *stopped;
-	struct cut c, c2;
-	int done, rc = at == NULL ? -1 : 0;
+	struct cut_id path[SWEEP_LEVELS];
+	char name[NAME_BYTES];
+	const char *at = strchr(id, ':');
+	struct sweep s;
+	int n = 0, which;
 
-	if (rc == 0) {
-		at++;
-		rc = parse_cut(&at, &c);
+	if (at == NULL || (size_t)(at - id) >= sizeof(name))
+		return -1;
+	snprintf(name, sizeof(name), "%.*s", (int)(at - id), id);
+	for (at++; *at != '\0' && n < SWEEP_LEVELS; n++)
+		if (cut_parse(&at, &path[n]) < 0)
+			return -1;
+	if (n == 0 || *at != '\0')
+		return -1;
+	sweep_of(&s, name, n);
+	s.only = path;
+	s.only_count = n;
+	if (strcmp(name, "create") == 0) {
+		cut_create(&s);
+		return 0;
 	}
-	if (rc == 0 && *at != '\0')
-		rc = parse_cut(&at, &c2);
-	else
-		c2.tick = 0;
-	if (rc < 0) {
-		fprintf(stderr, "crash_test: %s is not an ID\n", text);
-	} else if (seed == 0) {
-		stopped = stop_creation(c.tick, &done);
-		try_creation(p, stopped, &c);
-		world_free(stopped);
-	} else {
-		fresh = fresh_store(seed);
-		stopped = stop_at(p, fresh, seed, c.tick, &done);
-		if (stopped != NULL)
-			try_cut(p, stopped, seed, &c, c2.tick ? &c2 : NULL,
-				&ticks);
-		world_free(stopped);
-		world_free(fresh);
+	if (strncmp(name, "long-", 5) == 0) {
+		uint64_t seed = strtoull(name + 5, NULL, 10);
+
+		if (seed == 0 || seed > effort->long_seeds)
+			return -1;
+		cut_long(&s, seed);
+		return 0;
 	}
-	free(id);
-	return rc;
+	for (which = 0; which < SCRIPT_STORES; which++) {
+		size_t len = strlen(script_store_names[which]);
+
+		if (strncmp(name, script_store_names[which], len) != 0 ||
+		    name[len] != '-')
+			continue;
+		cut_script(&s, stores[which], name + len + 1);
+		return 0;
+	}
+	return -1;
 }
 
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "quick", no_argument, NULL, 'q' },
-		{ "seeds", required_argument, NULL, 's' },
+		{ "few", no_argument, NULL, 'f' },
+		{ "stop", no_argument, NULL, 'x' },
 		{ "jobs", required_argument, NULL, 'j' },
+		{ "json", required_argument, NULL, 'J' },
+		{ "only", required_argument, NULL, 'o' },
 		{ "replay", required_argument, NULL, 'r' },
 		{ NULL, 0, NULL, 0 },
 	};
-	struct plan p = { .jobs = (int)sysconf(_SC_NPROCESSORS_ONLN) };
-	const char *id = NULL;
+	int jobs = (int)sysconf(_SC_NPROCESSORS_ONLN), opt;
+	const char *id = NULL, *json = NULL;
+	double begun = seconds_now();
 	uint64_t seed;
-	int opt;
 
+	effort = &full;
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (opt) {
 		case 'q':
-			p.quick = 1;
+			effort = &quick;
 			break;
-		case 's':
-			p.seeds = strtoull(optarg, NULL, 10);
+		case 'f':
+			effort = &few;
+			break;
+		case 'x':
+			stop = 1;
 			break;
 		case 'j':
-			p.jobs = atoi(optarg);
+			jobs = atoi(optarg);
+			break;
+		case 'J':
+			json = optarg;
+			break;
+		case 'o':
+			only_workload = optarg;
 			break;
 		case 'r':
 			id = optarg;
@@ -465,27 +608,37 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
-	if (p.seeds == 0)
-		p.seeds = p.quick ? 1 : 3;
-	if (p.jobs < 1)
-		p.jobs = 1;
-	p.totals = mmap(NULL, sizeof(*p.totals), PROT_READ | PROT_WRITE,
-			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (p.totals == MAP_FAILED)
+	jobs = jobs < 1 ? 1 : jobs > JOBS_MAX ? JOBS_MAX : jobs;
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED)
 		return 1;
+	make_stores();
 	if (id != NULL) {
-		if (replay(&p, id) < 0)
+		if (replay(id) < 0) {
+			fprintf(stderr, "crash_test: %s is not an ID\n", id);
 			return 2;
+		}
+		if (shared->totals.cuts == 0)
+			fatal("%s names a tick that is not reached", id);
 	} else {
-		cut_creations(&p);
-		for (seed = 1; seed <= p.seeds; seed++)
-			run_seed_shared(&p, seed);
-		printf("%llu of the cuts were second cuts, during recovery; %llu "
-		       "sealings, no (key, nonce) pair twice unless said above\n",
-		       (unsigned long long)p.totals->second_cuts,
-		       (unsigned long long)p.totals->sealings);
+		for (seed = 1; seed <= effort->long_seeds; seed++)
+			look_at_long(seed);
+		work_shared(jobs);
+		printf("%llu workloads; %llu of the cuts were second cuts, "
+		       "during recovery, %llu deaths of the process; %llu "
+		       "sealings, no (key, nonce) pair twice unless said above; "
+		       "%.0f s\n",
+		       (unsigned long long)shared->workloads,
+		       (unsigned long long)shared->totals.second_cuts,
+		       (unsigned long long)shared->totals.kills,
+		       (unsigned long long)shared->totals.sealings,
+		       seconds_now() - begun);
 	}
-	printf("%llu cuts, %llu failed\n", (unsigned long long)p.totals->cuts,
-	       (unsigned long long)p.totals->failed);
-	return p.totals->failed == 0 ? 0 : 1;
+	if (json != NULL)
+		write_json(json, seconds_now() - begun);
+	printf("%llu cuts, %llu failed\n",
+	       (unsigned long long)shared->totals.cuts,
+	       (unsigned long long)shared->totals.failed);
+	return shared->totals.failed == 0 && shared->totals.cuts != 0 ? 0 : 1;
 }

@@ -3,7 +3,9 @@
  * that was acknowledged is lost, failure is a state that ends with reopening,
  * and "no space" is not a failure (promises 1, 2, 3, 9).
  */
+#include "liblbs/store/internal.h"
 #include "tests/lab/check.h"
+#include "tests/lab/medium_sim.h"
 #include "tests/lab/simimage.h"
 #include "tests/lab/workload.h"
 
@@ -363,6 +365,64 @@ static void test_full_capacity(void **state)
 	world_free(w);
 }
 
+/* Blocks one by one, so that of each segment one stays live, until there is no room
+ * or so many are written. Returns how many were. */
+static int fill_thinly(struct world *w, int most)
+{
+	int i, rc = 0;
+
+	for (i = 0; i < most && rc == 0; i++)
+		rc = world_write(w, (uint64_t)(i % 13 ? 300 : i / 13 % 280) *
+				    MODEL_BLOCK, MODEL_BLOCK, 0);
+	if (rc != 0)
+		assert_code(w, rc, LBS_ENOSPC);
+	return rc == 0 ? i : i - 1;
+}
+
+/* The process dies a few writes before one is refused: what is not anchored yet is
+ * written again from the segments kept back. */
+static void test_full_then_killed(void **state)
+{
+	struct world *made = check_made(NULL), *w = world_clone(made);
+	int most, less, rewrote = 0;
+
+	(void)state;
+	assert_code(w, world_open(w, 0), 0);
+	most = fill_thinly(w, 3000);
+	assert_in_range(most, 100, 2999);
+	world_free(w);
+	for (less = 0; less < 6; less++) {
+		w = world_clone(made);
+		assert_code(w, world_open(w, 0), 0);
+		assert_int_equal(fill_thinly(w, most - less), most - less);
+		world_cut(w, SIM_KEEP_ALL, 0);
+		assert_code(w, world_open(w, 0), 0);
+		rewrote += world_stat(w, LBS_STAT_REPLAY_REWRITTEN_RECORDS) > 0;
+		assert_model(w);
+		world_free(w);
+	}
+	assert_true(rewrote > 2);
+	world_free(made);
+}
+
+/* A guest that never flushes: what a cut may take is bounded all the same. */
+static void test_bounded_tail(void **state)
+{
+	struct world *w = check_made(NULL);
+	int i;
+
+	(void)state;
+	assert_code(w, world_open(w, 0), 0);
+	for (i = 0; i < 300; i++) {
+		assert_code(w, world_write(w, (uint64_t)(i % 100) * MODEL_BLOCK,
+					   MODEL_BLOCK, 0), 0);
+		assert_true(world_stat(w, LBS_STAT_UNSYNCED_BYTES) <=
+			    w->shape.sync_bytes + 64 * KIB);
+	}
+	assert_true(world_stat(w, LBS_STAT_CARD_SYNCS) >= 3);
+	world_free(w);
+}
+
 static void test_full_flash(void **state)
 {
 	struct world *w = check_made(NULL);
@@ -427,18 +487,99 @@ static void test_unasked_sync(void **state)
 
 /* ---- two at once ---------------- */
 
-static void test_two_metadata_one_card(void **state)
+/* A write at a tick of a checkpoint: the checkpoint waits for it meanwhile. */
+struct intruder {
+	struct world *w;
+	uint64_t tick;
+	int rc, came;
+};
+
+static void intrude(void *ctx)
 {
-	struct world *w = check_made(NULL);
-	struct store_env env;
-	struct lbs_open_options o = { .struct_size = sizeof(o) };
-	lbs_store *other = NULL;
+	struct intruder *me = ctx;
+
+	if (simdisk_ticks(me->w->disk) + 1 != me->tick)
+		return;
+	simdisk_watch(me->w->disk, NULL, NULL);
+	/* Over a segment's end; without a sync, which would wait for us. */
+	me->rc = world_write(me->w, 200 * MODEL_BLOCK, 20 * MODEL_BLOCK, 0);
+	me->came = 1;
+}
+
+/* Writes until every segment that is free has been taken, far from the intruder. */
+static void go_round(struct world *w)
+{
+	int i;
+
+	for (i = 0; i < 140; i++) {
+		assert_code(w, world_write(w, (uint64_t)(i % 10) * 12 * MODEL_BLOCK,
+					   12 * MODEL_BLOCK, 0), 0);
+		if (i % 5 == 4)
+			assert_code(w, lbs_store_checkpoint(w->store), 0);
+	}
+}
+
+/* Segments that are opened while a checkpoint runs hold nothing that it knows of:
+ * they are in use all the same. At every tick of a checkpoint. */
+static void test_writes_during_checkpoint(void **state)
+{
+	struct world_shape shape = workload_shape;
+	struct intruder me = { .tick = 0 };
+	struct world *made, *w;
+	uint64_t at;
 
 	(void)state;
+	shape.checkpoint_log_bytes = 1u << 30;
+	made = check_made(&shape);
+	/* All room is there: making more would wait for the checkpoint. */
+	assert_code(made, world_open(made, 0), 0);
+	while (store_fill_one(made->store) == 0)
+		;
+	assert_code(made, world_close(made), 0);
+	for (at = 1;; at++) {
+		me.w = w = world_clone(made);
+		me.came = 0;
+		assert_code(w, world_open(w, 0), 0);
+		check_work(w, 1, 3);
+		me.tick = simdisk_ticks(w->disk) + at;
+		simdisk_watch(w->disk, intrude, &me);
+		assert_code(w, lbs_store_checkpoint(w->store), 0);
+		simdisk_watch(w->disk, NULL, NULL);
+		if (me.came) {
+			assert_code(w, me.rc, 0);
+			go_round(w);
+			assert_model(w);
+			world_cut(w, SIM_KEEP_ALL, 0);
+			assert_code(w, world_open(w, 0), 0);
+			assert_model(w);
+		}
+		world_free(w);
+		if (!me.came)
+			break;
+	}
+	assert_true(at > 10);
+	world_free(made);
+}
+
+static void test_two_metadata_one_card(void **state)
+{
+	struct lbs_open_options o = { .struct_size = sizeof(o) };
+	struct world *w = check_made(NULL);
+	lbs_store *other = NULL;
+	struct store_env env;
+
+	(void)state;
+	assert_int_equal(simdisk_copy_file(w->disk, SIM_FLASH, WORLD_META,
+					   "copy.lbs"), 0);
 	assert_code(w, world_open(w, 0), 0);
 	/* A second process on the same files: SQLite's lock says no. */
 	env = w->env;
 	assert_code(w, store_open_env(&env, &o, &other), LBS_EBUSY);
+	/* A copy of the metadata, whose lock nobody holds: the card's does. */
+	env.meta_path = "copy.lbs";
+	env.card = medium_sim_new(w->disk);
+	assert_code(w, store_open_env(&env, &o, &other), LBS_EBUSY);
+	env.card->ops->close(env.card);
 	world_free(w);
 }
 
@@ -452,8 +593,11 @@ int main(void)
 		cmocka_unit_test(test_cuts_under_load),
 		cmocka_unit_test(test_full_card),
 		cmocka_unit_test(test_full_capacity),
+		cmocka_unit_test(test_full_then_killed),
+		cmocka_unit_test(test_bounded_tail),
 		cmocka_unit_test(test_full_flash),
 		cmocka_unit_test(test_unasked_sync),
+		cmocka_unit_test(test_writes_during_checkpoint),
 		cmocka_unit_test(test_two_metadata_one_card),
 	};
 

@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -189,6 +190,134 @@ static void test_stale_card(void **state)
 	}
 }
 
+/* The newer session's name on the card is gone, too: the old metadata opens, and
+ * finds out before it writes over anything newer. */
+static void test_beacon_lost(void **state)
+{
+	struct world *w = check_made(NULL), *v;
+	uint8_t nothing[8192] = { 0 };
+	char name[MEDIUM_NAME_BYTES];
+	struct sim_copy *copy;
+	struct sim_count before, after;
+
+	(void)state;
+	assert_code(w, world_open(w, 0), 0);
+	check_work(w, 1, 4);
+	assert_code(w, world_close(w), 0);
+	copy = simdisk_copy(w->disk, SIM_FLASH);
+	assert_code(w, world_open(w, 0), 0);
+	check_work(w, 2, 4);
+	assert_code(w, world_close(w), 0);
+	v = elsewhere(w);
+	simdisk_restore(v->disk, copy);
+	medium_file_name(MEDIUM_CARD_FILE, name);
+	assert_int_equal(simdisk_poke(v->disk, SIM_CARD, name, nothing,
+				      sizeof(nothing), 0), 0);
+	assert_code(v, world_open(v, 0), 0);
+	medium_file_name(0, name);
+	simdisk_count(v->disk, SIM_CARD, name, &before);
+	assert_code(v, world_write(v, 0, 4096, 0), LBS_ESTALEMETA);
+	assert_code(v, world_write(v, 0, 4096, 0), LBS_EFAILED);
+	simdisk_count(v->disk, SIM_CARD, name, &after);
+	assert_int_equal(before.bytes, after.bytes);
+	sim_copy_free(copy);
+	world_free(v);
+	world_free(w);
+}
+
+/* ---- a segment as it was in an earlier use ----------------------------------- */
+
+#define SEGMENT (64u * KIB)
+#define SEGMENTS 112
+#define ROUNDS 60
+
+struct uses {
+	uint8_t *now, *was;	/* whole segments; NULL when never used */
+};
+
+/* Notes which segments have begun another use since the last look. */
+static void look_at_uses(struct world *w, struct uses uses[SEGMENTS])
+{
+	uint32_t per_chunk = (uint32_t)(w->shape.chunk_bytes / SEGMENT), i;
+	uint8_t *bytes = sim_alloc(SEGMENT);
+	char name[MEDIUM_NAME_BYTES];
+
+	for (i = 0; i < SEGMENTS; i++) {
+		medium_file_name(i / per_chunk, name);
+		if (simdisk_peek(w->disk, SIM_CARD, name, bytes, SEGMENT,
+				 i % per_chunk * SEGMENT) < 0)
+			break;
+		if (memcmp(bytes, "LBSseg1", 8) != 0)
+			continue;
+		if (uses[i].now == NULL ||
+		    memcmp(uses[i].now, bytes, MODEL_BLOCK) != 0) {
+			free(uses[i].was);
+			uses[i].was = uses[i].now;
+			uses[i].now = sim_alloc(SEGMENT);
+		}
+		memcpy(uses[i].now, bytes, SEGMENT);
+	}
+	free(bytes);
+}
+
+/* Puts a segment's earlier use back and reads all. Returns the errors. */
+static int try_earlier_use(const struct world *w, uint32_t segment,
+			   const uint8_t *was)
+{
+	struct world *v = elsewhere(w);
+	uint32_t per_chunk = (uint32_t)(w->shape.chunk_bytes / SEGMENT);
+	char name[MEDIUM_NAME_BYTES];
+	int errors = 0, rc;
+	uint64_t at;
+
+	medium_file_name(segment / per_chunk, name);
+	assert_int_equal(simdisk_poke(v->disk, SIM_CARD, name, was, SEGMENT,
+				      segment % per_chunk * SEGMENT), 0);
+	rc = world_open(v, 0);
+	for (at = 0; rc == 0 && at < 24 * MODEL_BLOCK; at += MODEL_BLOCK) {
+		int got = world_read(v, at, MODEL_BLOCK);
+
+		if (got != LBS_EDAMAGED)
+			assert_code(v, got, 0);
+		errors += got != 0;
+	}
+	errors += rc != 0;
+	world_free(v);
+	return errors;
+}
+
+/* The guest does the same again and again, so that the uses of a segment have the
+ * same blocks at the same places: an earlier one is the best forgery there is. */
+static void test_earlier_use(void **state)
+{
+	struct world *w = check_made(NULL);
+	struct uses uses[SEGMENTS] = { { 0 } };
+	int round, tried = 0, noticed = 0;
+	uint32_t i;
+
+	(void)state;
+	for (round = 0; round < ROUNDS; round++) {
+		assert_code(w, world_open(w, 0), 0);
+		assert_code(w, world_write(w, 0, 12 * MODEL_BLOCK, LBS_FUA), 0);
+		assert_code(w, world_write(w, 12 * MODEL_BLOCK, 12 * MODEL_BLOCK,
+					   LBS_FUA), 0);
+		assert_code(w, world_close(w), 0);
+		look_at_uses(w, uses);
+	}
+	for (i = 0; i < SEGMENTS; i++) {
+		if (uses[i].was != NULL) {
+			tried++;
+			noticed += try_earlier_use(w, i, uses[i].was) > 0;
+		}
+		free(uses[i].was);
+		free(uses[i].now);
+	}
+	assert_true(tried >= 3);
+	/* Those that hold live blocks, and the anchor's. */
+	assert_true(noticed >= 2);
+	world_free(w);
+}
+
 /* ---- media that lie or lose ------------------------------------------------ */
 
 static void test_lying_card(void **state)
@@ -292,6 +421,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stale_metadata),
 		cmocka_unit_test(test_forked_metadata),
+		cmocka_unit_test(test_beacon_lost),
+		cmocka_unit_test(test_earlier_use),
 		cmocka_unit_test(test_stale_card),
 		cmocka_unit_test(test_lying_card),
 		cmocka_unit_test(test_pulled_card),

@@ -1,7 +1,7 @@
 /*
  * countvfs.c - a SQLite VFS that passes everything through and counts what is
  * written and synced: how much internal flash a store wears is a promise, so it
- * is measured where it happens.
+ * is measured where it happens. What it adds is in rewrite.c.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -146,6 +146,8 @@ count_open(sqlite3_vfs *vfs, sqlite3_filename name, sqlite3_file *file,
 				  out_flags);
 	if (real_of(file)->pMethods)
 		f->base.pMethods = &methods;
+	if (rc == SQLITE_OK && flags & SQLITE_OPEN_WAL && !f->meta->rdonly)
+		rc = meta_rewrite(file);
 	return rc;
 }
 

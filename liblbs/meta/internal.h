@@ -40,6 +40,9 @@ void meta_vfs_unregister(struct meta *m);
 /* Opens the database and nothing more: no check, no setting. */
 int meta_open_db(const char *path, const struct logger *log, struct meta **out);
 
+/* Writes what a file holds to it again and syncs it: an SQLite code. rewrite.c */
+int meta_rewrite(sqlite3_file *file);
+
 /* A statement with bindings cleared, or NULL when it cannot be prepared. */
 sqlite3_stmt *meta_stmt(struct meta *m, enum statement which);
 /* Steps a statement that returns no row, and resets it. */

@@ -55,7 +55,10 @@ meta_error(struct meta *m, const char *doing)
 {
 	int rc = sqlite3_extended_errcode(m->db);
 
-	switch (rc & 0xff) {
+	switch (rc == SQLITE_IOERR_NOMEM ? SQLITE_NOMEM : rc & 0xff) {
+	case SQLITE_NOMEM:
+		return fail(&m->log, LBS_ENOMEM, "out of memory, could not %s",
+			    doing);
 	case SQLITE_FULL:
 		return fail(&m->log, LBS_EMETAFULL,
 			    "internal flash is full, could not %s: make room "
@@ -125,6 +128,8 @@ pragma(struct meta *m, const char *text, const char *expect)
 		rc = sqlite3_step(st);
 		if (rc == SQLITE_ROW)
 			got = (const char *)sqlite3_column_text(st, 0);
+		if (rc == SQLITE_ROW && !got)
+			rc = sqlite3_errcode(m->db);
 	}
 	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
 		rc = meta_error(m, "set it up");
@@ -254,6 +259,8 @@ check_ours(struct meta *m)
 	m->log.fn = NULL;
 	rc = pragma(m, "PRAGMA application_id", expect);
 	m->log = loud;
+	if (rc == LBS_ENOMEM)
+		return fail(&m->log, rc, "out of memory");
 	return rc ? fail(&m->log, LBS_ENOTSTORE,
 			 "not an LBS store: check the name")
 		  : 0;

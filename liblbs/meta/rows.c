@@ -30,6 +30,8 @@ column_u64(sqlite3_stmt *st, int column)
 static int
 bad_row(struct meta *m, const char *table)
 {
+	if (sqlite3_errcode(m->db) == SQLITE_NOMEM)
+		return meta_error(m, "read a table");
 	return fail(&m->log, LBS_ECORRUPT,
 		    "a row of the metadata file's table %s makes no sense: "
 		    "run lbsck, or restore the file from a backup", table);
@@ -122,7 +124,7 @@ meta_segment_put(struct meta *m, const struct meta_segment *segment)
 
 	sqlite3_bind_int64(st, 1, segment->segment);
 	sqlite3_bind_int64(st, 2, (sqlite3_int64)segment->serial);
-	sqlite3_bind_blob(st, 3, segment->salt, SALT_BYTES, SQLITE_TRANSIENT);
+	sqlite3_bind_blob(st, 3, segment->salt, SALT_BYTES, SQLITE_STATIC);
 	return run_count(m, st);
 }
 
@@ -203,7 +205,7 @@ meta_live_put(struct meta *m, uint32_t group,
 	for (uint32_t i = 0; i < META_LIVE_GROUP; i++)
 		put32(packed + 4 * i, live[i]);
 	sqlite3_bind_int64(st, 1, group);
-	sqlite3_bind_blob(st, 2, packed, sizeof packed, SQLITE_TRANSIENT);
+	sqlite3_bind_blob(st, 2, packed, sizeof packed, SQLITE_STATIC);
 	return run_count(m, st);
 }
 
@@ -252,7 +254,7 @@ meta_pieces_set(struct meta *m, const struct meta_piece *pieces, int count)
 		sqlite3_bind_int64(st, 4, p->segment);
 		sqlite3_bind_int64(st, 5, p->offset);
 		sqlite3_bind_int64(st, 6, (sqlite3_int64)p->serial);
-		sqlite3_bind_blob(st, 7, p->salt, SALT_BYTES, SQLITE_TRANSIENT);
+		sqlite3_bind_blob(st, 7, p->salt, SALT_BYTES, SQLITE_STATIC);
 		rc = run_count(m, st);
 	}
 	return rc;
@@ -300,7 +302,7 @@ meta_vdisk_add(struct meta *m, const struct meta_vdisk *vdisk)
 		return meta_error(m, "add a layer");
 	st = meta_stmt(m, SQL_VDISK_ADD);
 	sqlite3_bind_int64(st, 1, vdisk->id);
-	sqlite3_bind_text(st, 2, vdisk->name, -1, SQLITE_TRANSIENT);
+	sqlite3_bind_text(st, 2, vdisk->name, -1, SQLITE_STATIC);
 	sqlite3_bind_int64(st, 3, (sqlite3_int64)vdisk->size_bytes);
 	sqlite3_bind_int64(st, 4, vdisk->layer);
 	return run_count(m, st);

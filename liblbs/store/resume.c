@@ -182,7 +182,9 @@ replay_resume(struct replay *r)
 	 * not know means that the metadata is old. */
 	if (rc == 0 && !err)
 		err = card_file_write(&s->sealer, s->env.card, &now);
-	if (err)
+	if (err == -ENOMEM)
+		rc = fail(&s->log, LBS_ENOMEM, "out of memory");
+	else if (err)
 		rc = fail(&s->log, LBS_EIO,
 			  "the card failed while recovering (%s): check it and "
 			  "open the store again", strerror(-err));

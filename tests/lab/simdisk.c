@@ -28,6 +28,7 @@ static int fault_due(struct simdisk *d, enum sim_side side, enum sim_op op,
 		}
 		err = -f->err;
 		*flags = f->flags;
+		d->fault_hits++;
 		if (f->times > 0 && --f->times == 0)
 			f->spent = 1;
 	}
@@ -42,6 +43,11 @@ static int begin(struct simdisk *d, enum sim_side side, enum sim_op op,
 	if (d->off)
 		return -EIO;
 	if (op != SIM_READ && op != SIM_CREATE) {
+		if (d->watch != NULL) {
+			pthread_mutex_unlock(&d->lock);
+			d->watch(d->watch_ctx);
+			pthread_mutex_lock(&d->lock);
+		}
 		d->ticks++;
 		if (d->cut_at != 0 && d->ticks >= d->cut_at) {
 			d->off = 1;
@@ -69,9 +75,16 @@ static void pend(struct simdisk *d, enum sim_change kind,
 	p->offset = offset;
 	p->len = len;
 	if (len != 0) {
-		p->bytes = sim_alloc(len);
-		memcpy(p->bytes, buf, len);
+		p->data = sim_alloc(sizeof(*p->data) + len);
+		atomic_init(&p->data->refs, 1);
+		memcpy(p->data->bytes, buf, len);
 	}
+}
+
+void simbytes_put(struct simbytes *data)
+{
+	if (data != NULL && atomic_fetch_sub(&data->refs, 1) == 1)
+		free(data);
 }
 
 void simpending_apply(struct simdisk *d, const struct simpending *p)
@@ -91,7 +104,7 @@ void simpending_apply(struct simdisk *d, const struct simpending *p)
 			simimage_resize(&f->durable, p->offset);
 		break;
 	case CHANGE_DATA:
-		simimage_write(&f->durable, p->bytes, p->len, p->offset);
+		simimage_write(&f->durable, p->data->bytes, p->len, p->offset);
 		break;
 	}
 }
@@ -102,7 +115,7 @@ void simpending_remove(struct simdisk *d, const uint8_t *gone)
 
 	for (from = 0; from < d->pending_count; from++) {
 		if (gone[from])
-			free(d->pending[from].bytes);
+			simbytes_put(d->pending[from].data);
 		else
 			d->pending[to++] = d->pending[from];
 	}

@@ -100,6 +100,14 @@ void simdisk_power_off(struct simdisk *d);
  * are stale, locks released, faults cleared; ticks go on. A cut that is still
  * to come stays armed over the death of a process only. */
 void simdisk_power_cycle(struct simdisk *d, enum sim_variant v, uint64_t seed);
+/* The machine loses power, each side in a variant of its own: SIM_KEEP_ALL of a
+ * side means that all that was pending there has reached the disk. */
+void simdisk_lose_power(struct simdisk *d, const enum sim_variant v[SIM_SIDES],
+			uint64_t seed);
+/* Calls fn before each tick takes effect, the disk being as a cut at that tick
+ * would stop it. fn may clone the disk, or stop watching and use it as another
+ * thread would (but make no file). NULL = no longer. A clone is not watched. */
+void simdisk_watch(struct simdisk *d, void (*fn)(void *ctx), void *ctx);
 
 /* ---- faults --------------------------------------------------------------- */
 
@@ -114,6 +122,8 @@ enum {
 void simdisk_fault(struct simdisk *d, enum sim_side side, enum sim_op op,
 		   unsigned after, unsigned times, int err, unsigned flags);
 void simdisk_clear_faults(struct simdisk *d);
+/* Operations that a fault has failed since the disk was made. */
+uint64_t simdisk_fault_hits(struct simdisk *d);
 /* Growth of that side beyond so many bytes fails with -ENOSPC; 0 = no limit. */
 void simdisk_capacity(struct simdisk *d, enum sim_side side, uint64_t bytes);
 /* Syncs of that side return 0 and do nothing. */

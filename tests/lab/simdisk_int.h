@@ -10,6 +10,7 @@
 #include "tests/lab/simimage.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 /* One creation of a name: an unlinked and recreated name is another file. */
 struct simfile {
@@ -25,6 +26,8 @@ struct simfile {
 
 enum sim_change { CHANGE_LINK, CHANGE_UNLINK, CHANGE_SIZE, CHANGE_DATA };
 
+struct simbytes;
+
 /* One pending change, in the order of time. */
 struct simpending {
 	enum sim_change kind;
@@ -32,7 +35,13 @@ struct simpending {
 	int ready;		/* card: its file was synced, the directory not */
 	uint64_t offset;	/* CHANGE_SIZE: the new size */
 	size_t len;
-	uint8_t *bytes;
+	struct simbytes *data;
+};
+
+/* What a pending write holds; shared by the clones of a disk. */
+struct simbytes {
+	atomic_uint refs;
+	uint8_t bytes[];
 };
 
 struct simfault {
@@ -55,10 +64,13 @@ struct simdisk {
 	size_t pending_count, pending_room;
 	struct simfault faults[SIM_FAULTS];
 	int fault_count;
+	uint64_t fault_hits;
 	uint64_t capacity[SIM_SIDES];
 	int lying[SIM_SIDES];
 	struct sim_count count[SIM_SIDES];
 	uint64_t torn_pages;
+	void (*watch)(void *ctx);
+	void *watch_ctx;
 };
 
 /* All below: the caller holds the lock. */
@@ -70,6 +82,7 @@ struct simfile *simfile_get(struct simdisk *d, struct sim_fd fd);
 uint64_t simfile_used(const struct simdisk *d, enum sim_side side);
 /* Applies a pending change to the durable state of its file. */
 void simpending_apply(struct simdisk *d, const struct simpending *p);
+void simbytes_put(struct simbytes *data);	/* NULL is fine */
 /* Forgets the changes whose mark is not zero. */
 void simpending_remove(struct simdisk *d, const uint8_t *gone);
 

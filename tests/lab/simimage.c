@@ -10,17 +10,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PAGE 16384
+#define PAGE 4096
 
 struct simpage {
 	atomic_uint refs;
 	uint8_t bytes[PAGE];
 };
 
+struct simtable {
+	atomic_uint refs;
+	size_t count;
+	struct simpage *pages[];	/* NULL = zeroes */
+};
+
+/* volatile: the compiler knows that calloc looks at no variable. */
+_Thread_local volatile int sim_allocating;
+
 void *sim_alloc(size_t size)
 {
-	void *p = calloc(1, size ? size : 1);
+	void *p;
 
+	sim_allocating++;
+	p = calloc(1, size ? size : 1);
+	sim_allocating--;
 	if (p == NULL) {
 		fprintf(stderr, "lab: out of memory\n");
 		abort();
@@ -30,8 +42,11 @@ void *sim_alloc(size_t size)
 
 void *sim_realloc(void *old, size_t size)
 {
-	void *p = realloc(old, size ? size : 1);
+	void *p;
 
+	sim_allocating++;
+	p = realloc(old, size ? size : 1);
+	sim_allocating--;
 	if (p == NULL) {
 		fprintf(stderr, "lab: out of memory\n");
 		abort();
@@ -60,10 +75,49 @@ static void page_put(struct simpage *p)
 		free(p);
 }
 
-/* The page at index, private to this image. */
-static struct simpage *page_own(struct simimage *img, size_t index)
+static void table_put(struct simtable *t)
 {
-	struct simpage *p = img->pages[index], *q;
+	size_t i;
+
+	if (t == NULL || atomic_fetch_sub(&t->refs, 1) != 1)
+		return;
+	for (i = 0; i < t->count; i++)
+		page_put(t->pages[i]);
+	free(t);
+}
+
+/* The image's table, with room for want pages at least and nobody else's. */
+static struct simtable *table_own(struct simimage *img, size_t want)
+{
+	struct simtable *old = img->table, *t;
+	size_t i, had = old == NULL ? 0 : old->count;
+
+	if (old != NULL && want <= had && atomic_load(&old->refs) == 1)
+		return old;
+	if (want < had)
+		want = had;
+	t = sim_alloc(sizeof(*t) + want * sizeof(t->pages[0]));
+	atomic_init(&t->refs, 1);
+	t->count = want;
+	for (i = 0; i < had; i++) {
+		t->pages[i] = old->pages[i];
+		if (t->pages[i] != NULL)
+			atomic_fetch_add(&t->pages[i]->refs, 1);
+	}
+	table_put(old);
+	img->table = t;
+	return t;
+}
+
+static size_t pages_of(uint64_t len_bytes)
+{
+	return (size_t)((len_bytes + PAGE - 1) / PAGE);
+}
+
+/* The page at index, private to this image, whose table is its own. */
+static struct simpage *page_own(struct simtable *t, size_t index)
+{
+	struct simpage *p = t->pages[index], *q;
 
 	if (p != NULL && atomic_load(&p->refs) == 1)
 		return p;
@@ -72,52 +126,27 @@ static struct simpage *page_own(struct simimage *img, size_t index)
 	if (p != NULL)
 		memcpy(q->bytes, p->bytes, PAGE);
 	page_put(p);
-	img->pages[index] = q;
+	t->pages[index] = q;
 	return q;
-}
-
-static void reserve(struct simimage *img, uint64_t len_bytes)
-{
-	size_t want = (size_t)((len_bytes + PAGE - 1) / PAGE);
-
-	if (want <= img->page_count)
-		return;
-	img->pages = sim_realloc(img->pages, want * sizeof(*img->pages));
-	memset(img->pages + img->page_count, 0,
-	       (want - img->page_count) * sizeof(*img->pages));
-	img->page_count = want;
 }
 
 void simimage_clone(struct simimage *dst, const struct simimage *src)
 {
-	size_t i;
-
 	*dst = *src;
-	dst->pages = NULL;
-	if (src->page_count == 0)
-		return;
-	dst->pages = sim_alloc(src->page_count * sizeof(*dst->pages));
-	for (i = 0; i < src->page_count; i++) {
-		dst->pages[i] = src->pages[i];
-		if (src->pages[i] != NULL)
-			atomic_fetch_add(&src->pages[i]->refs, 1);
-	}
+	if (src->table != NULL)
+		atomic_fetch_add(&src->table->refs, 1);
 }
 
 void simimage_free(struct simimage *img)
 {
-	size_t i;
-
-	for (i = 0; i < img->page_count; i++)
-		page_put(img->pages[i]);
-	free(img->pages);
+	table_put(img->table);
 	memset(img, 0, sizeof(*img));
 }
 
 size_t simimage_read(const struct simimage *img, void *buf, size_t len,
 		     uint64_t offset)
 {
-	size_t done = 0, n, at;
+	size_t done = 0, n, at, i;
 	const struct simpage *p;
 
 	if (offset >= img->len_bytes)
@@ -127,7 +156,9 @@ size_t simimage_read(const struct simimage *img, void *buf, size_t len,
 	for (; done < len; done += n) {
 		at = (size_t)((offset + done) % PAGE);
 		n = len - done < PAGE - at ? len - done : PAGE - at;
-		p = img->pages[(offset + done) / PAGE];
+		i = (size_t)((offset + done) / PAGE);
+		p = img->table != NULL && i < img->table->count
+			    ? img->table->pages[i] : NULL;
 		if (p != NULL)
 			memcpy((uint8_t *)buf + done, p->bytes + at, n);
 		else
@@ -140,15 +171,16 @@ void simimage_write(struct simimage *img, const void *buf, size_t len,
 		    uint64_t offset)
 {
 	size_t done, n, at;
+	struct simtable *t;
 	struct simpage *p;
 
 	if (len == 0)
 		return;
-	reserve(img, offset + len);
+	t = table_own(img, pages_of(offset + len));
 	for (done = 0; done < len; done += n) {
 		at = (size_t)((offset + done) % PAGE);
 		n = len - done < PAGE - at ? len - done : PAGE - at;
-		p = page_own(img, (size_t)((offset + done) / PAGE));
+		p = page_own(t, (size_t)((offset + done) / PAGE));
 		memcpy(p->bytes + at, (const uint8_t *)buf + done, n);
 	}
 	if (img->len_bytes < offset + len)
@@ -157,18 +189,21 @@ void simimage_write(struct simimage *img, const void *buf, size_t len,
 
 void simimage_resize(struct simimage *img, uint64_t len_bytes)
 {
-	size_t keep = (size_t)((len_bytes + PAGE - 1) / PAGE), i;
+	size_t keep = pages_of(len_bytes), i;
 	size_t tail = (size_t)(len_bytes % PAGE);
+	struct simtable *t;
 
 	/* Bytes past the end are kept zero, so that growing shows zeroes. */
-	for (i = keep; i < img->page_count; i++) {
-		page_put(img->pages[i]);
-		img->pages[i] = NULL;
+	if (len_bytes < img->len_bytes && img->table != NULL) {
+		t = table_own(img, 0);
+		for (i = keep; i < t->count; i++) {
+			page_put(t->pages[i]);
+			t->pages[i] = NULL;
+		}
+		if (tail != 0 && keep <= t->count && t->pages[keep - 1] != NULL)
+			memset(page_own(t, keep - 1)->bytes + tail, 0,
+			       PAGE - tail);
 	}
-	if (tail != 0 && len_bytes < img->len_bytes &&
-	    img->pages[keep - 1] != NULL)
-		memset(page_own(img, keep - 1)->bytes + tail, 0, PAGE - tail);
-	reserve(img, len_bytes);
 	img->len_bytes = len_bytes;
 }
 

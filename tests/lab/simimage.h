@@ -9,12 +9,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct simpage;
+struct simtable;
 
 /* All zeroes is the empty image. Bytes never written read as zero. */
 struct simimage {
-	struct simpage **pages;	/* NULL = zeroes */
-	size_t page_count;
+	struct simtable *table;	/* of pages; shared by clones until written */
 	uint64_t len_bytes;
 };
 
@@ -36,7 +35,9 @@ void simimage_grow_garbage(struct simimage *img, uint64_t len_bytes,
 /* The lab's generator: the next of a sequence, and a hash of two values. */
 uint64_t sim_random(uint64_t *state);
 uint64_t sim_mix(uint64_t a, uint64_t b);
-/* calloc and realloc that end the test when memory is gone. */
+/* calloc and realloc that end the test when memory is gone; while they run,
+ * sim_allocating says that memory is asked for by the lab, not by the store. */
+extern _Thread_local volatile int sim_allocating;
 void *sim_alloc(size_t size);
 void *sim_realloc(void *old, size_t size);
 

@@ -80,7 +80,7 @@ static void apply_sector(struct simdisk *d, const struct simpending *p,
 		from = p->offset;
 	if (to > p->offset + p->len)
 		to = p->offset + p->len;
-	simimage_write(&f->durable, p->bytes + (from - p->offset),
+	simimage_write(&f->durable, p->data->bytes + (from - p->offset),
 		       (size_t)(to - from), from);
 }
 
@@ -149,6 +149,7 @@ static void apply_one(struct simdisk *d, const struct simpending *p, size_t at,
 			simpending_apply(d, p);
 		break;
 	default:
+		simpending_apply(d, p);
 		break;
 	}
 }
@@ -166,7 +167,8 @@ static void settle(struct simfile *f, uint64_t seed)
 	simimage_clone(&f->now, &f->durable);
 }
 
-static void lose_power(struct simdisk *d, enum sim_variant v, uint64_t seed)
+static void lose_power(struct simdisk *d, const enum sim_variant v[SIM_SIDES],
+		       uint64_t seed)
 {
 	uint8_t *gone = sim_alloc(d->pending_count);
 	size_t at[SIM_SIDES] = { 0, 0 }, i;
@@ -174,11 +176,11 @@ static void lose_power(struct simdisk *d, enum sim_variant v, uint64_t seed)
 	enum sim_side side;
 	uint32_t k;
 
-	draw_side(d, SIM_CARD, v, seed, &w[SIM_CARD]);
-	draw_side(d, SIM_FLASH, v, seed, &w[SIM_FLASH]);
+	for (side = 0; side < SIM_SIDES; side++)
+		draw_side(d, side, v[side], seed, &w[side]);
 	for (i = 0; i < d->pending_count; i++) {
 		side = d->files[d->pending[i].file].side;
-		apply_one(d, &d->pending[i], at[side]++, v, &w[side]);
+		apply_one(d, &d->pending[i], at[side]++, v[side], &w[side]);
 		gone[i] = 1;
 	}
 	simpending_remove(d, gone);
@@ -187,22 +189,41 @@ static void lose_power(struct simdisk *d, enum sim_variant v, uint64_t seed)
 		settle(&d->files[k], sim_mix(seed, k));
 }
 
-void simdisk_power_cycle(struct simdisk *d, enum sim_variant v, uint64_t seed)
+/* All handles and locks are gone with the process. */
+static void boot_again(struct simdisk *d)
 {
 	uint32_t k;
 
-	pthread_mutex_lock(&d->lock);
-	/* After the death of a process all is still pending in the kernel. */
-	if (v != SIM_KEEP_ALL)
-		lose_power(d, v, seed);
 	for (k = 0; k < d->file_count; k++) {
 		d->files[k].shared = d->files[k].reserved = 0;
 		d->files[k].exclusive = 0;
 	}
 	d->boot++;
 	d->off = 0;
+	d->fault_count = 0;
+}
+
+void simdisk_power_cycle(struct simdisk *d, enum sim_variant v, uint64_t seed)
+{
+	const enum sim_variant sides[SIM_SIDES] = { v, v };
+
+	pthread_mutex_lock(&d->lock);
+	/* After the death of a process all is still pending in the kernel. */
+	if (v != SIM_KEEP_ALL)
+		lose_power(d, sides, seed);
 	if (v != SIM_KEEP_ALL || d->cut_at <= d->ticks)
 		d->cut_at = 0;
-	d->fault_count = 0;
+	boot_again(d);
+	pthread_mutex_unlock(&d->lock);
+}
+
+void simdisk_lose_power(struct simdisk *d, const enum sim_variant v[SIM_SIDES],
+			uint64_t seed)
+{
+	pthread_mutex_lock(&d->lock);
+	/* Seeds of "drop" that let one side keep everything are not for here. */
+	lose_power(d, v, seed < 3 ? seed + 3 : seed);
+	d->cut_at = 0;
+	boot_again(d);
 	pthread_mutex_unlock(&d->lock);
 }

@@ -30,7 +30,7 @@ void simdisk_free(struct simdisk *d)
 		simimage_free(&d->files[i].durable);
 	}
 	for (k = 0; k < d->pending_count; k++)
-		free(d->pending[k].bytes);
+		simbytes_put(d->pending[k].data);
 	free(d->files);
 	free(d->pending);
 	pthread_mutex_destroy(&d->lock);
@@ -40,7 +40,6 @@ void simdisk_free(struct simdisk *d)
 struct simdisk *simdisk_clone(struct simdisk *src)
 {
 	struct simdisk *d = simdisk_new();
-	struct simpending *p;
 	uint32_t i;
 	size_t k;
 
@@ -64,12 +63,9 @@ struct simdisk *simdisk_clone(struct simdisk *src)
 	d->pending_count = d->pending_room = src->pending_count;
 	d->pending = sim_alloc(src->pending_count * sizeof(*d->pending));
 	for (k = 0; k < src->pending_count; k++) {
-		p = &d->pending[k];
-		*p = src->pending[k];
-		if (p->bytes == NULL)
-			continue;
-		p->bytes = sim_alloc(p->len);
-		memcpy(p->bytes, src->pending[k].bytes, p->len);
+		d->pending[k] = src->pending[k];
+		if (d->pending[k].data != NULL)
+			atomic_fetch_add(&d->pending[k].data->refs, 1);
 	}
 	pthread_mutex_unlock(&src->lock);
 	return d;
@@ -157,6 +153,14 @@ void simdisk_power_off(struct simdisk *d)
 {
 	pthread_mutex_lock(&d->lock);
 	d->off = 1;
+	pthread_mutex_unlock(&d->lock);
+}
+
+void simdisk_watch(struct simdisk *d, void (*fn)(void *ctx), void *ctx)
+{
+	pthread_mutex_lock(&d->lock);
+	d->watch = fn;
+	d->watch_ctx = ctx;
 	pthread_mutex_unlock(&d->lock);
 }
 
@@ -256,6 +260,16 @@ void simdisk_clear_faults(struct simdisk *d)
 	pthread_mutex_lock(&d->lock);
 	d->fault_count = 0;
 	pthread_mutex_unlock(&d->lock);
+}
+
+uint64_t simdisk_fault_hits(struct simdisk *d)
+{
+	uint64_t n;
+
+	pthread_mutex_lock(&d->lock);
+	n = d->fault_hits;
+	pthread_mutex_unlock(&d->lock);
+	return n;
 }
 
 void simdisk_capacity(struct simdisk *d, enum sim_side side, uint64_t bytes)

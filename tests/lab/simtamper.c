@@ -239,7 +239,7 @@ void simdisk_evict(struct simdisk *d)
 			if (p->file != i)
 				continue;
 			if (p->kind == CHANGE_DATA)
-				simimage_write(&disk, p->bytes, p->len,
+				simimage_write(&disk, p->data->bytes, p->len,
 					       p->offset);
 			else if (p->kind == CHANGE_SIZE &&
 				 p->offset < disk.len_bytes)

@@ -253,8 +253,7 @@ int workload_run(struct world *w, uint64_t seed, struct workload_seen *seen,
 	return WORKLOAD_DONE;
 }
 
-/* A little of everything, and a flush. */
-static int go_on(struct world *w)
+int workload_go_on(struct world *w)
 {
 	int rc = world_write(w, 3 * MODEL_BLOCK, 2 * MODEL_BLOCK, 0);
 
@@ -271,39 +270,4 @@ static int go_on(struct world *w)
 	if (rc == 0)
 		rc = world_zero(w, 100, 5000, 0);
 	return rc == 0 ? world_flush(w) : rc;
-}
-
-int workload_recover(struct world *w, char *why, size_t why_len)
-{
-	struct run r = { .w = w, .why = why, .why_len = why_len };
-	char text[400];
-	int rc;
-
-	rc = world_open(w, 0);
-	if (rc != 0)
-		return failed(&r, "opening after the cut gave %s",
-			      lbs_error_word(rc));
-	if (world_check(w, text, sizeof(text)) < 0)
-		return failed(&r, "after the cut: %s", text);
-	rc = go_on(w);
-	if (rc != 0)
-		return failed(&r, "writing after the cut gave %s",
-			      lbs_error_word(rc));
-	if (world_stat(w, LBS_STAT_INTEGRITY_ERRORS) != 0)
-		return failed(&r, "blocks that do not authenticate were met");
-	rc = world_close(w);
-	if (rc != 0)
-		return failed(&r, "closing after the cut gave %s",
-			      lbs_error_word(rc));
-	rc = world_open(w, 0);
-	if (rc != 0)
-		return failed(&r, "opening once more gave %s",
-			      lbs_error_word(rc));
-	if (world_check(w, text, sizeof(text)) < 0)
-		return failed(&r, "opened once more: %s", text);
-	rc = world_close(w);
-	if (rc != 0)
-		return failed(&r, "closing once more gave %s",
-			      lbs_error_word(rc));
-	return WORKLOAD_DONE;
 }

@@ -31,8 +31,7 @@ enum { WORKLOAD_DONE, WORKLOAD_CUT, WORKLOAD_FAILED };
 int workload_run(struct world *w, uint64_t seed, struct workload_seen *seen,
 		 char *why, size_t why_len);
 
-/* Opens after a cut, checks the model, goes on a little, closes, opens and
- * checks once more. The same results. */
-int workload_recover(struct world *w, char *why, size_t why_len);
+/* A little of everything on an open store, and a flush: 0 or a code. */
+int workload_go_on(struct world *w);
 
 #endif

@@ -119,12 +119,18 @@ int world_open(struct world *w, unsigned flags)
 	o.log_ctx = w;
 	w->log_code = 0;
 	w->log_text[0] = '\0';
+	w->rdonly = (flags & LBS_RDONLY) != 0;
 	rc = store_open_env(&w->env, &o, &w->store);
-	if (rc != 0) {
+	if (rc != 0)
 		w->store = NULL;
-		return rc;
+	else
+		rc = lbs_vdisk_open(w->store, NULL, &w->vdisk);
+	/* A refused opening leaves no handle behind, as lbs_store_open does. */
+	if (rc != 0) {
+		end_process(w);
+		start_process(w);
 	}
-	return lbs_vdisk_open(w->store, NULL, &w->vdisk);
+	return rc;
 }
 
 int world_close(struct world *w)
@@ -135,8 +141,8 @@ int world_close(struct world *w)
 	w->vdisk = NULL;
 	rc = lbs_store_close(w->store);
 	w->store = NULL;
-	/* A clean close is a flush. */
-	if (rc == 0)
+	/* A clean close is a flush, of a store that could be written. */
+	if (rc == 0 && !w->rdonly)
 		model_flushed(w->model);
 	w->card->ops->close(w->card);
 	vfs_sim_free(w->vfs);
@@ -144,18 +150,37 @@ int world_close(struct world *w)
 	return rc;
 }
 
-void world_cut(struct world *w, enum sim_variant v, uint64_t seed)
+/* Nothing of what ending the process does may reach the disk. */
+static void stop_process(struct world *w)
 {
-	/* Nothing of what ending the process does may reach the disk. */
 	simdisk_power_off(w->disk);
 	end_process(w);
+}
+
+/* Another boot. The run page was never synced: it may be lost. */
+static void lose_boot(struct world *w, uint64_t seed)
+{
+	w->boot++;
+	model_lost_power(w->model);
+	if (seed % 2 == 1)
+		memset(&w->run, 0, sizeof(w->run));
+}
+
+void world_cut(struct world *w, enum sim_variant v, uint64_t seed)
+{
+	stop_process(w);
 	simdisk_power_cycle(w->disk, v, seed);
-	if (v != SIM_KEEP_ALL) {
-		w->boot++;
-		model_lost_power(w->model);
-		if (seed % 2 == 1)
-			memset(&w->run, 0, sizeof(w->run));
-	}
+	if (v != SIM_KEEP_ALL)
+		lose_boot(w, seed);
+	start_process(w);
+}
+
+void world_cut_sides(struct world *w, const enum sim_variant v[SIM_SIDES],
+		     uint64_t seed)
+{
+	stop_process(w);
+	simdisk_lose_power(w->disk, v, seed);
+	lose_boot(w, seed);
 	start_process(w);
 }
 

@@ -36,6 +36,7 @@ struct world {
 	struct store_env env;
 	uint8_t boot;
 	lbs_store *store;	/* NULL when closed */
+	int rdonly;		/* how it was opened */
 	lbs_vdisk *vdisk;
 	pthread_mutex_t log_lock;
 	int log_code;		/* of the last error told, and its sentence */
@@ -45,7 +46,7 @@ struct world {
 /* A machine without a store; then one with a store, closed. */
 struct world *world_new(const struct world_shape *shape);
 int world_create(struct world *w);
-/* The same machine once more; the store must be closed. */
+/* The same machine once more, its process gone: the copy's store is closed. */
 struct world *world_clone(const struct world *w);
 void world_free(struct world *w);
 
@@ -56,6 +57,9 @@ int world_close(struct world *w);
  * for SIM_KEEP_ALL it is another boot, and the run page holds what it held or,
  * by the seed, nothing. */
 void world_cut(struct world *w, enum sim_variant v, uint64_t seed);
+/* A power cut, each side in a variant of its own; see simdisk_lose_power. */
+void world_cut_sides(struct world *w, const enum sim_variant v[SIM_SIDES],
+		     uint64_t seed);
 
 /* A guest's requests, told to the model; buf-less: the model fills them. */
 int world_write(struct world *w, uint64_t offset, size_t len, unsigned flags);
