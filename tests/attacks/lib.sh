@@ -217,10 +217,13 @@ nbdkit() {
 	cat "/proc/$server/task/$server/children"
 }
 
-# SIGKILL; returns when nbdkit, which dies with lbs-nbd, is gone, too.
+# SIGKILL for both; returns when nbdkit is gone. lbs-nbd must not start it anew
+# meanwhile; killed alone, it would let nbdkit end cleanly.
 kill_server() {
 	local below
+	kill -STOP "$server" 2>/dev/null || true
 	below=$(nbdkit 2>/dev/null) || true
+	[ -z "$below" ] || kill -9 $below 2>/dev/null || true
 	kill -9 "$server" 2>/dev/null || true
 	wait "$server" 2>/dev/null || true
 	server=""
