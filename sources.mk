@@ -8,7 +8,7 @@ LIBLBS_SRC := $(CRYPTO_SRC) $(FORMAT_SRC) \
               liblbs/meta/meta.c liblbs/meta/rows.c liblbs/meta/schema.c liblbs/meta/mapstore.c liblbs/meta/countvfs.c \
               liblbs/meta/damaged.c liblbs/meta/salvage.c liblbs/meta/salvage_rows.c liblbs/meta/salvage_map.c \
               liblbs/meta/rewrite.c \
-              liblbs/map/memtable.c liblbs/map/pages.c liblbs/map/map.c \
+              liblbs/map/memtable.c liblbs/map/sort.c liblbs/map/pages.c liblbs/map/map.c \
               liblbs/log/segtab.c liblbs/log/seal.c liblbs/log/turn.c liblbs/log/reserve.c \
               liblbs/log/append.c liblbs/log/scan.c \
               liblbs/store/create.c liblbs/store/posix.c liblbs/store/open.c liblbs/store/load.c \
