@@ -151,7 +151,7 @@ build-fuzz/%: tests/fuzz/%.c $(LIBLBS_SRC)
 	clang -std=gnu11 -O1 -g $(FUZZ_FLAGS) $(CPPFLAGS) $(PKG_CFLAGS) -pthread -o $@ \
 		$< $(CRYPTO_SRC) $(FORMAT_SRC) liblbs/error.c liblbs/log/seal.c liblbs/log/scan.c $(LDLIBS)
 
-.PHONY: demo fuzz bench-micro clean help
+.PHONY: demo fuzz bench-micro plot-map clean help
 fuzz: all $(FUZZERS:%=build-fuzz/%) ## fuzz card, metadata and NBD requests, FUZZ_SECONDS each
 	tests/run -t 86400 $(foreach f,$(FUZZERS),"fuzz/$(f)=tests/fuzz/run.sh $(FUZZ_SECONDS) build-fuzz/$(f)") \
 		"fuzz/nbd_fuzz=/usr/bin/python3 tests/fuzz/nbd_fuzz.py --seconds $(FUZZ_SECONDS) --seed $${FUZZ_SEED:-1}"
@@ -163,8 +163,14 @@ demo: ## the main job on a real disk image, told as a story
 
 $(BUILD)/bench/micro: $(BUILD)/bench/micro.o $(LIB)
 	$(LINK) $^ $(LDLIBS)
-bench-micro: all $(BUILD)/bench/micro ## how fast and how small, measured (QUICK=1: shorter)
+# The data left out, checkpoints and page loads timed.
+$(BUILD)/bench/mapload: $(BUILD)/bench/mapload.o $(BUILD)/bench/swallow.o $(LIB)
+	$(LINK) $^ $(foreach f,aead_seal secret_random store_checkpoint mapstore_page,-Wl,--wrap=$(f)) $(LDLIBS)
+bench-micro: all $(BUILD)/bench/micro $(BUILD)/bench/mapload ## how fast and how small, measured (QUICK=1: shorter)
 	bench/micro.sh $(if $(JSON),--json $(JSON))
+plot-map: $(BUILD)/bench/mapload ## draw what the map costs internal flash: docs/map.svg
+	@tools/deps bench
+	bench/mapplot.sh docs/map.svg
 
 clean: ## remove what was built
 	rm -rf build build-asan build-tsan build-clang build-fuzz $(PROGRAMS)

@@ -8,13 +8,13 @@ LIBLBS_SRC := $(CRYPTO_SRC) $(FORMAT_SRC) \
               liblbs/meta/meta.c liblbs/meta/rows.c liblbs/meta/schema.c liblbs/meta/mapstore.c liblbs/meta/countvfs.c \
               liblbs/meta/damaged.c liblbs/meta/salvage.c liblbs/meta/salvage_rows.c liblbs/meta/salvage_map.c \
               liblbs/meta/rewrite.c \
-              liblbs/map/memtable.c liblbs/map/pages.c liblbs/map/map.c \
+              liblbs/map/memtable.c liblbs/map/sort.c liblbs/map/pages.c liblbs/map/fold.c liblbs/map/map.c \
               liblbs/log/segtab.c liblbs/log/seal.c liblbs/log/turn.c liblbs/log/reserve.c \
               liblbs/log/append.c liblbs/log/scan.c \
               liblbs/store/create.c liblbs/store/posix.c liblbs/store/open.c liblbs/store/load.c \
               liblbs/store/replay.c liblbs/store/judge.c liblbs/store/resume.c \
               liblbs/store/session.c liblbs/store/fail.c liblbs/store/vdisk.c \
-              liblbs/store/io.c liblbs/store/flush.c liblbs/store/checkpoint.c \
+              liblbs/store/io.c liblbs/store/flush.c liblbs/store/checkpoint.c liblbs/store/slice.c liblbs/store/mapwrite.c \
               liblbs/store/fill.c liblbs/store/run.c liblbs/store/fork.c liblbs/store/card.c liblbs/store/stat.c \
               liblbs/store/range.c liblbs/store/background.c liblbs/store/metaroom.c
 

@@ -196,10 +196,10 @@ drop_beyond(void *ctx, uint32_t layer, uint64_t region, struct mapstore_region *
 		if (!r->entries[i] || first + i < survey_blocks(v))
 			continue;
 		r->entries[i] = 0;
-		r->dirty[i / MAP_PAGE_BLOCKS] = 1;
 		changed = 1;
 	}
-	return changed ? mapstore_region_merge(s->meta, layer, region, r) : 0;
+	return changed ? mapstore_region_rewrite(s->meta, layer, region,
+						 r->entries) : 0;
 }
 
 static int

@@ -27,9 +27,9 @@ static uint64_t *truth, *found;	/* of BLOCKS */
 
 static const struct logger quiet;
 
-/* A page of random single blocks: a row of many bytes, over overflow pages. */
+/* A region of random single blocks: rows of many bytes, over overflow pages. */
 static void
-put_page(struct meta *m, struct mapstore_region *r, uint64_t region)
+put_base(struct meta *m, struct mapstore_region *r, uint64_t region)
 {
 	for (uint32_t i = 0; i < MAP_REGION_BLOCKS; i++)
 		r->entries[i] =
@@ -38,8 +38,7 @@ put_page(struct meta *m, struct mapstore_region *r, uint64_t region)
 						SEGMENT_HEADER_BYTES +
 							8 * (uint32_t)draw(100000))
 				: 0;
-	memset(r->dirty, 1, sizeof r->dirty);
-	assert_int_equal(mapstore_region_merge(m, 1, region, r), 0);
+	assert_int_equal(mapstore_region_rewrite(m, 1, region, r->entries), 0);
 	memcpy(truth + region * MAP_REGION_BLOCKS, r->entries,
 	       MAP_REGION_BLOCKS * sizeof *truth);
 }
@@ -113,7 +112,7 @@ make(void **state)
 		assert_int_equal(meta_segment_put(m, &row), 0);
 	}
 	for (uint32_t i = 0; i < REGIONS; i++)
-		put_page(m, r, i);
+		put_base(m, r, i);
 	for (uint32_t i = 0; i < REGIONS; i++)
 		for (uint32_t n = 0; n < 1 + i % 5; n++)
 			put_delta(m, i, n);

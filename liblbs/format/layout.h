@@ -42,6 +42,9 @@
 /* Records of one group: at least one block each, so this bounds replay. */
 #define GROUP_RECORDS_MAX GROUP_BLOCKS_MAX
 
+/* Blocks of a region, the unit in which the map's rows are kept. */
+#define MAP_REGION_BLOCKS 131072u
+
 /* Offsets in a segment are multiples of this, so that a map entry needs only
  * their quotient. */
 #define POSITION_UNIT 8u

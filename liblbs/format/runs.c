@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "liblbs/format/bytes.h"
+
 static uint64_t
 linear(uint64_t position, int shift)
 {
@@ -114,8 +116,27 @@ runs_read(struct runs_reader *r, const uint8_t *buf, size_t len, uint64_t span,
 	r->segment_shift = segment_shift;
 }
 
+/* Reads a number of up to eight bytes at once, where so many are left: a
+ * checkpoint reads as many numbers as the map has entries. 0 if it is longer. */
+static inline int
+get_word(struct runs_reader *r, uint64_t *out)
+{
+	uint64_t w = get64(r->p), last = ~w & 0x8080808080808080ull;
+
+	if (!last)
+		return 0;
+	last &= -last; /* the top bit of the number's last byte */
+	r->p += (__builtin_ctzll(last) + 1) / 8;
+	w &= (last - 1) & 0x7f7f7f7f7f7f7f7full;
+	/* Groups of 7 bits in each 8, then of 14 in 16, of 28 in 32. */
+	w = (w & 0x007f007f007f007full) | (w & 0x7f007f007f007f00ull) >> 1;
+	w = (w & 0x00003fff00003fffull) | (w & 0x3fff00003fff0000ull) >> 2;
+	*out = (w & 0x0fffffffull) | (w & 0x0fffffff00000000ull) >> 4;
+	return 1;
+}
+
 static int
-get_varint(struct runs_reader *r, uint64_t *out)
+get_bytes(struct runs_reader *r, uint64_t *out)
 {
 	uint64_t v = 0;
 
@@ -133,6 +154,14 @@ get_varint(struct runs_reader *r, uint64_t *out)
 		}
 	}
 	return -1;
+}
+
+static inline int
+get_varint(struct runs_reader *r, uint64_t *out)
+{
+	if (r->limit - r->p >= 8 && get_word(r, out))
+		return 0;
+	return get_bytes(r, out);
 }
 
 int

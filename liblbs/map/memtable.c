@@ -12,20 +12,16 @@
 #include <string.h>
 
 #include "liblbs/format/runs.h"
+#include "liblbs/map/sort.h"
 
 #define RANGES_MAX 1024u
-
-struct entry {
-	uint64_t key;		/* 0: empty (no layer is 0) */
-	uint64_t value;
-};
 
 struct range {
 	uint64_t key, end;
 };
 
 struct memtable {
-	struct entry *slots;
+	struct entry *slots;	/* key 0: empty (no layer is 0) */
 	struct range *ranges;	/* ascending, apart from each other */
 	uint32_t mask, used;
 	uint32_t range_count, range_cap;
@@ -236,14 +232,6 @@ memtable_range_end(const struct memtable *t, uint64_t key)
 		       : key + 1;
 }
 
-static int
-by_key(const void *a, const void *b)
-{
-	const struct entry *x = a, *y = b;
-
-	return x->key < y->key ? -1 : x->key > y->key;
-}
-
 static void
 emit(struct memtable_run *runs, size_t *n, uint64_t key, uint64_t count,
      uint64_t value)
@@ -285,7 +273,8 @@ memtable_runs(const struct memtable *t, size_t *count)
 	for (uint32_t i = 0; i <= t->mask; i++)
 		if (t->slots[i].key)
 			sorted[used++] = t->slots[i];
-	qsort(sorted, used, sizeof *sorted, by_key);
+	/* The runs' place is the sort's until they are made. */
+	sort_entries(sorted, (struct entry *)runs, used);
 	at = r < t->range_count ? t->ranges[r].key : UINT64_MAX;
 	for (size_t i = 0; i < used; i++) {
 		uint64_t key = sorted[i].key;

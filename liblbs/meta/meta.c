@@ -12,7 +12,7 @@
 #include "liblbs/format/bytes.h"
 
 #define APPLICATION_ID 0x4c425331 /* "LBS1" */
-#define WAL_PAGES 256		  /* about 1 MiB of log before it is folded in */
+#define WAL_PAGES 64		  /* 256 KiB of log before it is folded in */
 
 static const char *const sql[SQL_COUNT] = {
 	[SQL_BEGIN] = "BEGIN IMMEDIATE",
@@ -37,17 +37,20 @@ static const char *const sql[SQL_COUNT] = {
 			   "salt FROM piece ORDER BY seq",
 	[SQL_VDISK_ADD] = "INSERT INTO vdisk VALUES(?,?,?,?)",
 	[SQL_VDISK_EACH] = "SELECT id,name,size,layer FROM vdisk ORDER BY id",
-	[SQL_PAGE_GET] = "SELECT runs FROM map_page WHERE key=?",
-	[SQL_PAGE_RANGE] = "SELECT key,runs FROM map_page WHERE key>=? AND key<?"
-			   " ORDER BY key",
-	[SQL_PAGE_PUT] = "REPLACE INTO map_page VALUES(?,?)",
-	[SQL_PAGE_DELETE] = "DELETE FROM map_page WHERE key=?",
-	[SQL_PAGE_EACH] = "SELECT min(key) FROM map_page WHERE key>=?",
+	/* ?1: its first block, ?2: its region's first, ?3: its last. */
+	[SQL_BASE_PAGE] = "SELECT key,runs FROM map_base WHERE key>=ifnull("
+			  "(SELECT max(key) FROM map_base WHERE key<=?1 AND "
+			  "key>=?2),?1) AND key<=?3 ORDER BY key",
+	[SQL_BASE_RANGE] = "SELECT key,runs FROM map_base WHERE key BETWEEN ? AND "
+			   "? ORDER BY key",
+	[SQL_BASE_PUT] = "INSERT INTO map_base VALUES(?,?)",
+	[SQL_BASE_DELETE] = "DELETE FROM map_base WHERE key BETWEEN ? AND ?",
+	[SQL_BASE_LEAST] = "SELECT min(key) FROM map_base WHERE key>=?",
 	[SQL_DELTA_RANGE] = "SELECT key,runs FROM map_delta WHERE key>=? AND "
 			    "key<=? ORDER BY key",
 	[SQL_DELTA_PUT] = "INSERT INTO map_delta VALUES(?,?)",
 	[SQL_DELTA_DELETE] = "DELETE FROM map_delta WHERE key>=? AND key<=?",
-	[SQL_DELTA_EACH] = "SELECT min(key) FROM map_delta WHERE key>=?",
+	[SQL_DELTA_LEAST] = "SELECT min(key) FROM map_delta WHERE key>=?",
 };
 
 int
@@ -168,6 +171,7 @@ settings(struct meta *m)
 		{ "PRAGMA synchronous", "2" },
 		{ autocheckpoint, NULL },
 		{ "PRAGMA journal_size_limit=1100000", NULL },
+		{ "PRAGMA secure_delete=FAST", NULL },
 		{ "PRAGMA temp_store=MEMORY", NULL },
 		{ "PRAGMA cache_size=-2048", NULL },
 	};

@@ -50,7 +50,7 @@ put_vdisks(struct work *w)
 	if (!w->vdisk_count) {
 		struct meta_vdisk v = { .name = "disk", .id = 1, .layer = 1 };
 
-		v.size_bytes = w->pages * MAP_PAGE_BLOCKS * BLOCK_BYTES;
+		v.size_bytes = w->blocks * BLOCK_BYTES;
 		w->s->lost |= SALVAGE_LOST_VDISKS;
 		w->vdisks[w->vdisk_count++] = v;
 	}
@@ -139,7 +139,7 @@ open_copy(struct work *w)
 	/* Is every table known? */
 	if (rc == 0 && sqlite3_exec(w->from->db,
 				    "SELECT 1 FROM vdisk,segment,chunk,state,"
-				    "anchor,piece,map_page,map_delta LIMIT 0",
+				    "anchor,piece,map_base,map_delta LIMIT 0",
 				    NULL, NULL, NULL))
 		rc = LBS_ECORRUPT;
 	return rc;

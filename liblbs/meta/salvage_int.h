@@ -26,8 +26,12 @@ struct work {
 	struct meta_anchor anchor;
 	int have_state, have_anchor;
 	uint32_t lost_segment;		/* or NO_SEGMENT: not chosen yet */
-	uint64_t pages;			/* pages that the map names, for want of
-					 * a vdisk's size */
+	uint64_t blocks;		/* that the map names, for want of a
+					 * vdisk's size */
+	uint64_t base_end;		/* behind the last block of the last base
+					 * row, as a key */
+	uint64_t gap, gap_end;		/* keys of blocks that may be lost; end 0:
+					 * none */
 	uint64_t last_delta;		/* the key before the next one */
 	uint64_t region;		/* layer and region that deltas are */
 	uint32_t region_deltas;		/* copied of, and how many so far */

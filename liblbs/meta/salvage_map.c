@@ -1,18 +1,20 @@
 /*
  * salvage_map.c - the block map of a damaged metadata file, FORMAT.md section 9.
- * Never makes a hole of a block that may have data, nor lets an older page stand
- * for one of which a delta is lost.
+ * Never makes a hole of a block that may have data, nor lets an older base row
+ * stand for blocks of which a delta is lost.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "crypto/secret.h"
+#include "liblbs/format/bytes.h"
 #include "liblbs/meta/mapstore.h"
 #include "liblbs/meta/salvage_int.h"
 
-/* Does the row decode? Marks the segments that it names. */
+/* Does the row decode? Marks the segments that it names; *end is where its runs
+ * end, counted from its first block. */
 static int
-runs_valid(struct work *w, sqlite3_stmt *st, uint64_t span)
+runs_valid(struct work *w, sqlite3_stmt *st, uint64_t span, uint64_t *end)
 {
 	const struct meta_store *store = &w->from->store;
 	struct runs_reader r;
@@ -24,7 +26,9 @@ runs_valid(struct work *w, sqlite3_stmt *st, uint64_t span)
 	runs_read(&r, sqlite3_column_blob(st, 2),
 		  (size_t)sqlite3_column_bytes(st, 2), span,
 		  __builtin_ctz(store->segment_size / POSITION_UNIT));
+	*end = 0;
 	while ((more = runs_next(&r, &run)) > 0) {
+		*end = run.start + run.count;
 		if (!run.position)
 			continue;
 		if (position_segment(run.position) >= store->capacity_segments)
@@ -40,13 +44,18 @@ layer_of(sqlite3_int64 key)
 	return (uint32_t)((uint64_t)key >> 40);
 }
 
-/* What the map may need to say of a vdisk: its pages. */
+/* What the map may need to say of a vdisk. */
 static uint64_t
-pages_of(const struct meta_vdisk *v)
+blocks_of(const struct meta_vdisk *v)
 {
-	uint64_t page_bytes = (uint64_t)MAP_PAGE_BLOCKS * BLOCK_BYTES;
+	return (v->size_bytes + BLOCK_BYTES - 1) / BLOCK_BYTES;
+}
 
-	return (v->size_bytes + page_bytes - 1) / page_bytes;
+/* How many blocks of a base row's region lie from its first one on. */
+static uint64_t
+span_of(sqlite3_int64 key)
+{
+	return MAP_REGION_BLOCKS - (uint64_t)key % MAP_REGION_BLOCKS;
 }
 
 /* For want of another segment the lost blocks lead to the one that was used
@@ -79,13 +88,12 @@ choose_lost_segment(struct work *w)
 	return meta_segment_put(w->to, &row);
 }
 
+/* A base row that makes blocks of one region lost; there is none there yet. */
 static int
-lose_page(struct work *w, const struct meta_vdisk *v, uint64_t page)
+lose_blocks(struct work *w, uint32_t layer, uint64_t first, uint64_t count)
 {
-	uint64_t blocks = (v->size_bytes + BLOCK_BYTES - 1) / BLOCK_BYTES;
-	uint64_t first = page * MAP_PAGE_BLOCKS, count = MAP_PAGE_BLOCKS, n;
 	uint64_t step = (w->from->store.segment_size - SEGMENT_HEADER_BYTES) /
-			FRAME_BYTES;
+			FRAME_BYTES, n;
 	sqlite3_stmt *st;
 	struct runs_writer r;
 	int rc = w->lost_segment == NO_SEGMENT ? choose_lost_segment(w) : 0;
@@ -94,8 +102,6 @@ lose_page(struct work *w, const struct meta_vdisk *v, uint64_t page)
 		return rc;
 	if (step > RECORD_BLOCKS_MAX)
 		step = RECORD_BLOCKS_MAX;
-	if (first + count > blocks)
-		count = blocks - first;
 	runs_begin(&r, __builtin_ctz(w->from->store.segment_size /
 				     POSITION_UNIT));
 	for (uint64_t at = 0; at < count; at += n) {
@@ -105,11 +111,10 @@ lose_page(struct work *w, const struct meta_vdisk *v, uint64_t page)
 	}
 	if (runs_end(&r))
 		return LBS_ENOMEM;
-	st = meta_stmt(w->to, SQL_PAGE_PUT);
+	st = meta_stmt(w->to, SQL_BASE_PUT);
 	if (st) {
-		sqlite3_bind_int64(st, 1, (sqlite3_int64)((uint64_t)v->layer
-								  << 40 |
-							  page));
+		sqlite3_bind_int64(st, 1, (sqlite3_int64)((uint64_t)layer << 40 |
+							  first));
 		sqlite3_bind_blob(st, 2, r.buf, (int)r.len, SQLITE_TRANSIENT);
 	}
 	rc = meta_run(w->to, st);
@@ -119,34 +124,71 @@ lose_page(struct work *w, const struct meta_vdisk *v, uint64_t page)
 	return rc;
 }
 
-/* The pages of every vdisk that lie between two keys of map_page. */
+/* The blocks of every vdisk from one key of map_base up to another. */
 static int
-page_gap(void *ctx, sqlite3_int64 after, sqlite3_int64 before)
+lose_keys(struct work *w, uint64_t key, uint64_t key_end)
 {
-	struct work *w = ctx;
 	int rc = 0;
 
 	for (int i = 0; i < w->vdisk_count && rc == 0; i++) {
 		const struct meta_vdisk *v = &w->vdisks[i];
-		sqlite3_int64 first = (sqlite3_int64)((uint64_t)v->layer << 40);
-		uint64_t from = after < first ? 0 : (uint64_t)(after - first) + 1;
-		uint64_t to = before <= first ? 0 : (uint64_t)(before - first);
+		uint64_t first = (uint64_t)v->layer << 40, end;
+		uint64_t from = key < first ? 0 : key - first;
+		uint64_t to = key_end <= first ? 0 : key_end - first;
 
-		if (to > pages_of(v))
-			to = pages_of(v);
-		for (; from < to && rc == 0; from++)
-			rc = lose_page(w, v, from);
+		if (to > blocks_of(v))
+			to = blocks_of(v);
+		for (; from < to && rc == 0; from = end) {
+			end = (from / MAP_REGION_BLOCKS + 1) * MAP_REGION_BLOCKS;
+			if (end > to)
+				end = to;
+			rc = lose_blocks(w, v->layer, from, end - from);
+		}
 	}
 	return rc;
 }
 
+/* What is open is lost up to where the next row begins. */
+static int
+close_gap(struct work *w, uint64_t key)
+{
+	uint64_t to = w->gap_end < key ? w->gap_end : key;
+
+	w->gap_end = 0;
+	return to > w->gap ? lose_keys(w, w->gap, to) : 0;
+}
+
+/* A base row may be missing whose key lies between these. It may reach to the next
+ * row, or to the end of its region: only then is it known what is lost. */
+static int
+base_gap(void *ctx, sqlite3_int64 after, sqlite3_int64 before)
+{
+	struct work *w = ctx;
+	uint64_t from = (uint64_t)(after + 1);
+	uint64_t to = before == DAMAGED_KEY_MAX
+			      ? (uint64_t)before
+			      : round_up((uint64_t)before, MAP_REGION_BLOCKS);
+	int rc = 0;
+
+	if (from < w->base_end)
+		from = w->base_end;
+	if (w->gap_end < from) {
+		rc = close_gap(w, from);
+		w->gap = from;
+	}
+	if (w->gap_end < to)
+		w->gap_end = to;
+	return rc;
+}
+
 /* A region of which a delta is missing says nothing of any of its blocks up to
- * there: an older page would give older data. What later deltas say holds. */
+ * there: an older base row would give older data. What later deltas say holds. */
 static int
 lose_region(struct work *w, const struct meta_vdisk *v, uint64_t region)
 {
-	uint64_t page = region * MAP_REGION_PAGES;
+	uint64_t first = region * MAP_REGION_BLOCKS, count = MAP_REGION_BLOCKS;
 	uint64_t number = (uint64_t)v->layer << 28 | region;
+	sqlite3_int64 key = (sqlite3_int64)((uint64_t)v->layer << 40 | first);
 	sqlite3_stmt *st = meta_stmt(w->to, SQL_DELTA_DELETE);
 	int rc;
 
@@ -157,10 +199,17 @@ lose_region(struct work *w, const struct meta_vdisk *v, uint64_t region)
 	rc = meta_run(w->to, st);
 	if (w->region == number)
 		w->region_deltas = 0;
-	for (uint64_t i = 0; i < MAP_REGION_PAGES && rc == 0; i++)
-		if (page + i < pages_of(v))
-			rc = lose_page(w, v, page + i);
-	return rc;
+	if (rc)
+		return rc;
+	st = meta_stmt(w->to, SQL_BASE_DELETE);
+	if (st) {
+		sqlite3_bind_int64(st, 1, key);
+		sqlite3_bind_int64(st, 2, key + MAP_REGION_BLOCKS - 1);
+	}
+	rc = meta_run(w->to, st);
+	if (count > blocks_of(v) - first)
+		count = blocks_of(v) - first;
+	return rc ? rc : lose_blocks(w, v->layer, first, count);
 }
 
 /* The regions of every vdisk that keys of map_delta between these belong to. */
@@ -173,8 +222,8 @@ delta_gap(void *ctx, sqlite3_int64 after, sqlite3_int64 before)
 	for (int i = 0; i < w->vdisk_count && rc == 0; i++) {
 		const struct meta_vdisk *v = &w->vdisks[i];
 		sqlite3_int64 first = (sqlite3_int64)((uint64_t)v->layer << 40);
-		uint64_t regions = (pages_of(v) + MAP_REGION_PAGES - 1) /
-				   MAP_REGION_PAGES;
+		uint64_t regions = (blocks_of(v) + MAP_REGION_BLOCKS - 1) /
+				   MAP_REGION_BLOCKS;
 		/* In the region of the row before the gap a later one may be
 		 * missing; in that of the row behind it, an earlier one. */
 		uint64_t from = after < first ? 0
@@ -210,23 +259,29 @@ copy_row(struct work *w, enum statement which, sqlite3_int64 key,
 }
 
 static int
-page_row(void *ctx, sqlite3_int64 key, sqlite3_stmt *st)
+base_row(void *ctx, sqlite3_int64 key, sqlite3_stmt *st)
 {
 	struct work *w = ctx;
+	uint64_t end;
+	int rc;
 
-	return layer_of(key) && runs_valid(w, st, MAP_PAGE_BLOCKS)
-		       ? copy_row(w, SQL_PAGE_PUT, key, st)
-		       : 1;
+	/* Rows do not reach into each other. */
+	if (!layer_of(key) || (uint64_t)key < w->base_end ||
+	    !runs_valid(w, st, span_of(key), &end))
+		return 1;
+	w->base_end = (uint64_t)key + end;
+	rc = close_gap(w, (uint64_t)key);
+	return rc ? rc : copy_row(w, SQL_BASE_PUT, key, st);
 }
 
 static int
 delta_row(void *ctx, sqlite3_int64 key, sqlite3_stmt *st)
 {
 	struct work *w = ctx;
-	uint64_t region = (uint64_t)key >> 12;
+	uint64_t region = (uint64_t)key >> 12, end;
 	int rc = 0;
 
-	if (!layer_of(key) || !runs_valid(w, st, MAP_REGION_BLOCKS))
+	if (!layer_of(key) || !runs_valid(w, st, MAP_REGION_BLOCKS, &end))
 		return 1;
 	if ((key & 4095) && (uint64_t)key != w->last_delta + 1)
 		rc = delta_gap(w, (sqlite3_int64)(region << 12), key);
@@ -243,50 +298,60 @@ delta_row(void *ctx, sqlite3_int64 key, sqlite3_stmt *st)
 			     st);
 }
 
-static int
-page_names(void *ctx, sqlite3_int64 key, sqlite3_stmt *st)
+/* Rounded up to regions: a vdisk that is too long is better than one that is cut
+ * off. */
+static void
+names_region(struct work *w, uint64_t region)
 {
-	struct work *w = ctx;
-	uint64_t page = (uint64_t)key & LBA_MAX;
+	uint64_t end = (region + 1) * MAP_REGION_BLOCKS;
 
-	if (runs_valid(w, st, MAP_PAGE_BLOCKS) && page >= w->pages)
-		w->pages = page + 1;
+	if (end > w->blocks)
+		w->blocks = end;
+}
+
+static int
+base_names(void *ctx, sqlite3_int64 key, sqlite3_stmt *st)
+{
+	uint64_t end;
+
+	if (runs_valid(ctx, st, span_of(key), &end))
+		names_region(ctx, ((uint64_t)key & LBA_MAX) / MAP_REGION_BLOCKS);
 	return 0;
 }
 
 static int
 delta_names(void *ctx, sqlite3_int64 key, sqlite3_stmt *st)
 {
-	struct work *w = ctx;
-	uint64_t pages = ((((uint64_t)key >> 12) & ((1u << 28) - 1)) + 1) *
-			 MAP_REGION_PAGES;
+	uint64_t end;
 
-	if (runs_valid(w, st, MAP_REGION_BLOCKS) && pages > w->pages)
-		w->pages = pages;
+	if (runs_valid(ctx, st, MAP_REGION_BLOCKS, &end))
+		names_region(ctx, ((uint64_t)key >> 12) & ((1u << 28) - 1));
 	return 0;
 }
 
 int
 salvage_map_names(struct work *w)
 {
-	int rc = salvage_read(w, "map_page", page_names, salvage_ignore_gap);
+	int rc = salvage_read(w, "map_base", base_names, salvage_ignore_gap);
 
 	return rc ? rc
 		  : salvage_read(w, "map_delta", delta_names,
 				 salvage_ignore_gap);
 }
 
-/* Pages first: what the deltas of a region say is newer than a page, also than
+/* Base rows first: what the deltas of a region say is newer than those, also than
  * one that is lost. */
 int
 salvage_map_copy(struct work *w)
 {
-	int rc = salvage_read(w, "map_page", page_row, page_gap);
+	int rc = salvage_read(w, "map_base", base_row, base_gap);
 
+	if (rc == 0)
+		rc = close_gap(w, DAMAGED_KEY_MAX);
 	return rc ? rc : salvage_read(w, "map_delta", delta_row, delta_gap);
 }
 
-/* A page in another one's place reads well and leaves something out. The counts
+/* A row in another one's place reads well and leaves something out. The counts
  * know how much there must be. */
 static void
 compare_counts(struct work *w, const uint32_t *live)
@@ -364,12 +429,11 @@ salvage_map_lose_holes(struct work *w)
 				if (r->entries[b])
 					continue;
 				r->entries[b] = lost;
-				r->dirty[b / MAP_PAGE_BLOCKS] = 1;
 				w->s->lost_blocks++;
 			}
 			if (rc == 0)
-				rc = mapstore_region_merge(w->to, v->layer,
-							   region, r);
+				rc = mapstore_region_rewrite(w->to, v->layer,
+							     region, r->entries);
 		}
 	}
 	if (r)

@@ -36,6 +36,7 @@ struct store_env {
 	uint64_t checkpoint_log_bytes;	/* log written between checkpoints */
 	uint64_t sync_bytes;		/* unsynced log that starts a sync */
 	uint64_t fill_ahead_bytes;	/* how far chunk files are filled ahead */
+	uint32_t slice_bytes;		/* a transaction of a checkpoint */
 	unsigned sync_seconds;		/* after which a tail is synced unasked */
 };
 

@@ -142,7 +142,7 @@ def metadata():
         db = sqlite3.connect(os.path.join(work, "corp.lbs"))
         geometry = db.execute("SELECT segment_size,chunk_size FROM store").fetchone()
         rows = [[], []]
-        for i, table in enumerate(("map_page", "map_delta")):
+        for i, table in enumerate(("map_base", "map_delta")):
             rows[i] = db.execute(f"SELECT key,runs FROM {table} ORDER BY key").fetchall()
         db.close()
     finally:
@@ -163,9 +163,9 @@ def varint(blob, at):
 
 def frames():
     """block -> (file, offset), from the persisted map: FORMAT.md section 9."""
-    (segment_size, chunk_size), (pages, deltas) = metadata()
+    (segment_size, chunk_size), (base, deltas) = metadata()
     entries = {}
-    for first, rows in ((lambda key: (key & (1 << 40) - 1) * 2048, pages),
+    for first, rows in ((lambda key: key & (1 << 40) - 1, base),
                         (lambda key: (key >> 12 & (1 << 28) - 1) * 131072, deltas)):
         for key, runs in rows:
             block, at, end = first(key), 0, 0

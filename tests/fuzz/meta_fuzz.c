@@ -95,7 +95,7 @@ change_length(struct program *g)
 
 static const char *const table[] = {
 	"store", "state", "anchor", "segment", "live", "chunk", "piece", "vdisk",
-	"map_page", "map_delta", "layer",
+	"map_base", "map_delta", "layer",
 };
 
 /* Some number, often one near a bound or near what was there. */

@@ -7,6 +7,7 @@
  *
  *   golden_make DIR      DIR/closed, DIR/killed, and DIR/{closed,killed}.disk
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -20,6 +20,7 @@ const struct world_shape workload_shape = {
 	.segment_bytes = 64 * KIB,
 	.chunk_bytes = 1 * MIB,
 	.checkpoint_log_bytes = 384 * KIB,
+	.slice_bytes = 40, /* less than a region has: folds are cut midway */
 	.sync_bytes = 160 * KIB,
 	.fill_ahead_bytes = 192 * KIB,
 };

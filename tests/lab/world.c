@@ -2,6 +2,8 @@
  * world.c - see world.h.
  */
 #include "tests/lab/world.h"
+#include "liblbs/meta/mapstore.h"
+#include "liblbs/store/internal.h"
 #include "tests/lab/medium_sim.h"
 #include "tests/lab/simimage.h"
 #include "tests/lab/vfs_sim.h"
@@ -36,6 +38,7 @@ static void start_process(struct world *w)
 	w->env.checkpoint_log_bytes = w->shape.checkpoint_log_bytes;
 	w->env.sync_bytes = w->shape.sync_bytes;
 	w->env.fill_ahead_bytes = w->shape.fill_ahead_bytes;
+	w->env.slice_bytes = w->shape.slice_bytes;
 	w->env.threads = w->shape.threads;
 	w->env.sync_seconds = w->shape.sync_seconds;
 }
@@ -251,9 +254,46 @@ static int read_vdisk(void *ctx, void *buf, size_t len, uint64_t offset)
 	return lbs_vdisk_read(ctx, buf, len, offset);
 }
 
+/* FORMAT.md section 9, "Live counts": 0, or what differs. */
+static int check_live(lbs_store *s, char *why, size_t why_len)
+{
+	struct mapstore_region region = { .entries = map_scratch(s->map) };
+	uint32_t *live = sim_alloc(s->geometry.segment_count * sizeof(*live));
+	uint32_t layer = 1;
+	uint64_t number = 0;
+	int more, rc = 0;
+
+	pthread_mutex_lock(&s->checkpointing);
+	pthread_mutex_lock(&s->db);
+	while ((more = mapstore_next_region(s->meta, &layer, &number)) > 0) {
+		more = mapstore_region_load(s->meta, layer, number++, &region);
+		if (more < 0)
+			break;
+		for (uint32_t i = 0; i < MAP_REGION_BLOCKS; i++)
+			if (region.entries[i])
+				live[position_segment(region.entries[i])]++;
+	}
+	for (uint32_t i = 0; i < s->geometry.segment_count && rc == 0; i++) {
+		struct segment_info info;
+
+		segtab_info(s->segtab, i, &info);
+		if (more == 0 && live[i] == (info.used ? info.live : 0))
+			continue;
+		snprintf(why, why_len, "segment %u counts %u live blocks, the "
+			 "map %u (reading it: %d)", i, info.live, live[i], more);
+		rc = -1;
+	}
+	pthread_mutex_unlock(&s->db);
+	pthread_mutex_unlock(&s->checkpointing);
+	free(live);
+	return rc;
+}
+
 int world_check(struct world *w, char *why, size_t why_len)
 {
-	return model_check(w->model, read_vdisk, w->vdisk, why, why_len);
+	int rc = model_check(w->model, read_vdisk, w->vdisk, why, why_len);
+
+	return rc < 0 ? rc : check_live(w->store, why, why_len) ? -1 : rc;
 }
 
 uint64_t world_stat(struct world *w, enum lbs_stat stat)

@@ -21,6 +21,7 @@ struct vfs_sim;
 struct world_shape {
 	uint64_t vdisk_bytes, capacity_bytes, segment_bytes, chunk_bytes;
 	uint64_t checkpoint_log_bytes, sync_bytes, fill_ahead_bytes;
+	uint32_t slice_bytes;	/* see store_env */
 	int freshness;		/* LBS_FRESHNESS_..., 0 = the default */
 	int threads;		/* the store's own, as in production */
 	unsigned sync_seconds;	/* see store_env */
@@ -68,7 +69,8 @@ int world_discard(struct world *w, uint64_t offset, size_t len, unsigned flags);
 int world_flush(struct world *w);
 /* Reads and compares with the model: 0, an lbs code, or 1 for wrong bytes. */
 int world_read(struct world *w, uint64_t offset, size_t len);
-/* model_check of the open store. */
+/* model_check of the open store, and that its live counts are those of the map as
+ * it lies in the metadata file. */
 int world_check(struct world *w, char *why, size_t why_len);
 uint64_t world_stat(struct world *w, enum lbs_stat stat);
 

@@ -15,7 +15,7 @@ from nbdlab import Lab		# noqa: E402
 
 MIB = 1 << 20
 BLOCK, PAGE, FRAME = 4096, 4096, 4120
-PAGE_BLOCKS, REGION_PAGES = 2048, 64
+REGION_BLOCKS = 131072
 SEGMENT, CHUNK_SEGMENTS = MIB, 4
 DISK = 24 * MIB
 CREATE = ("--capacity", "32M", "--segment-size", "1M", "--chunk-size", "4M",
@@ -188,11 +188,11 @@ class Store:
     def map(self):
         """Block to (segment, offset), as persisted."""
         entries = {}
-        pages = self.sql("SELECT key & 0xffffffffff, runs FROM map_page ORDER BY key")
+        base = self.sql("SELECT key & 0xffffffffff, runs FROM map_base ORDER BY key")
         deltas = self.sql("SELECT (key >> 12) & 0xfffffff, runs FROM map_delta "
                           "ORDER BY key")
-        rows = [(page * PAGE_BLOCKS, runs) for page, runs in pages]
-        rows += [(region * REGION_PAGES * PAGE_BLOCKS, runs)
+        rows = list(base)
+        rows += [(region * REGION_BLOCKS, runs)
                  for region, runs in deltas]
         for first, blob in rows:
             for start, count, place in unpack(blob):
@@ -203,6 +203,18 @@ class Store:
                     else:
                         entries.pop(first + start + i, None)
         return entries
+
+    def as_deltas(self):
+        """The map as two delta rows: all of it, and again its first half, as
+        checkpoints leave it that change little of a large region."""
+        runs = [(first + start, count, place)
+                for first, blob in self.sql("SELECT key & 0xffffffffff, runs "
+                                            "FROM map_base ORDER BY key")
+                for start, count, place in unpack(blob)]
+        assert not self.sql("SELECT key FROM map_delta")
+        self.sql("DELETE FROM map_base")
+        self.add_delta(runs, number=0)
+        self.add_delta(runs[:len(runs) // 2], number=1)
 
     def add_delta(self, runs, layer=1, number=900):
         self.sql("INSERT INTO map_delta VALUES(?,?)", layer << 40 | number,

@@ -1,7 +1,7 @@
 /*
  * mapstore_test - the map in the metadata file against a plain array: base rows
- * and deltas are read as what was written last, merges change nothing but the
- * rows, and rows that make no sense are refused.
+ * and deltas are read as what was written last, folds change nothing but the
+ * rows, not even between their steps, and rows that make no sense are refused.
  */
 #include "tests/unit/meta.h"
 
@@ -38,6 +38,7 @@ static void
 add_delta(uint64_t region)
 {
 	uint64_t *part = model + region * MAP_REGION_BLOCKS, at = draw(3000);
+	uint64_t apart = draw(3) ? 9000 : 12; /* few, or many rows' worth */
 	struct runs_writer w;
 
 	runs_begin(&w, SHIFT);
@@ -53,7 +54,7 @@ add_delta(uint64_t region)
 		for (uint64_t i = 0; i < n; i++)
 			part[at + i] = position ? position_next(position, i) : 0;
 		runs_put(&w, at, n, position);
-		at += n + draw(9000);
+		at += n + draw(apart);
 	}
 	assert_int_equal(runs_end(&w), 0);
 	assert_int_equal(mapstore_delta_add(meta, LAYER, region,
@@ -83,6 +84,37 @@ check_pages(void)
 	}
 }
 
+/* Folds in steps of about max_bytes; what the rows say stays between them. */
+static void
+fold(uint64_t region, size_t max_bytes)
+{
+	static uint64_t entries[MAP_REGION_BLOCKS];
+	struct mapstore_region r;
+	uint32_t from = 0, steps = 0;
+	size_t written = 0, before = 0, base;
+
+	check_region(region, &r);
+	base = r.base_bytes;
+	memcpy(entries, scratch, sizeof entries);
+	while (from < MAP_REGION_BLOCKS) {
+		assert_int_equal(mapstore_region_fold(meta, LAYER, region,
+						      entries, &from, max_bytes,
+						      &written), 0);
+		if (from < MAP_REGION_BLOCKS) {
+			check_region(region, &r);
+			assert_true(written - before >= max_bytes);
+		}
+		before = written;
+		steps++;
+	}
+	/* Rows are below 16 KiB. */
+	if (max_bytes == 1 && steps < base >> 14)
+		fail_msg("%zu bytes of base in %u steps", base, steps);
+	deltas[region] = 0;
+	check_region(region, &r);
+	assert_int_equal(r.base_bytes, written);
+}
+
 static void
 the_store_is_the_array(void **state)
 {
@@ -94,12 +126,8 @@ the_store_is_the_array(void **state)
 		uint64_t region = draw(REGIONS);
 
 		add_delta(region);
-		if (draw(3) == 0) {
-			check_region(region, &r);
-			assert_int_equal(mapstore_region_merge(meta, LAYER,
-							       region, &r), 0);
-			deltas[region] = 0;
-		}
+		if (draw(3) == 0)
+			fold(region, draw(2) ? 1 : SIZE_MAX / 2);
 		if (round % 5 == 0)
 			assert_int_equal(meta_reopen(), 0);
 		check_region(region, &r);
@@ -135,8 +163,10 @@ the_last_block_of_the_last_layer_has_a_place(void **state)
 	uint64_t entries[MAP_PAGE_BLOCKS], region = 0;
 	uint64_t last = LBA_MAX / MAP_REGION_BLOCKS;
 	uint64_t position = position_make(999, 4096);
+	struct mapstore_region r = { .entries = scratch };
 	struct runs_writer w;
-	uint32_t layer = 0;
+	uint32_t layer = 0, from = 0;
+	size_t written = 0;
 
 	(void)state;
 	runs_begin(&w, SHIFT);
@@ -148,23 +178,33 @@ the_last_block_of_the_last_layer_has_a_place(void **state)
 	assert_int_equal(mapstore_page(meta, LAYER_MAX,
 				       LBA_MAX / MAP_PAGE_BLOCKS, entries), 0);
 	assert_true(entries[MAP_PAGE_BLOCKS - 1] == position);
+	/* The same as a base row. */
+	assert_int_equal(mapstore_region_load(meta, LAYER_MAX, last, &r), 0);
+	assert_int_equal(mapstore_region_fold(meta, LAYER_MAX, last, scratch,
+					      &from, 1, &written), 0);
+	assert_int_equal(from, MAP_REGION_BLOCKS);
+	assert_int_equal(mapstore_region_load(meta, LAYER_MAX, last, &r), 0);
+	assert_true(scratch[MAP_REGION_BLOCKS - 1] == position);
+	assert_int_equal(r.delta_rows, 0);
+	memset(entries, 0, sizeof entries);
+	assert_int_equal(mapstore_page(meta, LAYER_MAX,
+				       LBA_MAX / MAP_PAGE_BLOCKS, entries), 0);
+	assert_true(entries[MAP_PAGE_BLOCKS - 1] == position);
 	assert_int_equal(mapstore_next_region(meta, &layer, &region), 1);
 	assert_int_equal(layer, LAYER_MAX);
 	assert_int_equal(region, last);
 }
 
 static void
-a_merge_leaves_no_row_where_all_are_holes(void **state)
+a_fold_leaves_no_row_where_all_are_holes(void **state)
 {
-	struct mapstore_region r;
 	struct runs_writer w;
 	uint32_t layer = 0;
 	uint64_t region = 0;
 
 	(void)state;
 	add_delta(0);
-	check_region(0, &r);
-	assert_int_equal(mapstore_region_merge(meta, LAYER, 0, &r), 0);
+	fold(0, 1000);
 	assert_int_equal(mapstore_next_region(meta, &layer, &region), 1);
 	/* The whole disk is discarded. */
 	runs_begin(&w, SHIFT);
@@ -175,26 +215,43 @@ a_merge_leaves_no_row_where_all_are_holes(void **state)
 	free(w.buf);
 	memset(model, 0, BLOCKS * sizeof *model);
 	deltas[0] = 1;
-	check_region(0, &r);
-	assert_int_equal(mapstore_region_merge(meta, LAYER, 0, &r), 0);
+	fold(0, 1000);
 	assert_int_equal(mapstore_next_region(meta, &layer, &region), 0);
 }
 
-/* key of region 0: layer << 40; its delta number 0: layer << 40 as well. */
+/* A row ends where its region does: it cannot reach into the next one's. */
+static void
+a_row_ends_with_its_region(void **state)
+{
+	struct mapstore_region r = { .entries = scratch };
+
+	(void)state;
+	meta_sql("INSERT INTO map_base VALUES((2<<40)+131071,x'04')");
+	assert_int_equal(meta_reopen(), 0);
+	assert_int_equal(mapstore_region_load(meta, LAYER, 0, &r), 0);
+	meta_sql("UPDATE map_base SET runs=x'08'");
+	assert_int_equal(meta_reopen(), 0);
+	assert_int_equal(mapstore_region_load(meta, LAYER, 0, &r),
+			 LBS_ECORRUPT);
+}
+
+/* key of block 0: layer << 40; of delta number 0 of region 0 as well. */
 static void
 rows_that_make_no_sense_are_refused(void **state)
 {
 	static const char *const hostile[] = {
-		"INSERT INTO map_page VALUES(2<<40,x'80')",
-		"INSERT INTO map_page VALUES(2<<40,x'00')",
-		/* 2049 holes in a page of 2048 blocks */
-		"INSERT INTO map_page VALUES(2<<40,x'8440')",
+		"INSERT INTO map_base VALUES(2<<40,x'80')",
+		"INSERT INTO map_base VALUES(2<<40,x'00')",
+		/* 131073 holes in a region of 131072 blocks */
+		"INSERT INTO map_base VALUES(2<<40,x'848020')",
+		/* two rows of two holes each, one block apart */
+		"INSERT INTO map_base VALUES(2<<40,x'08'),((2<<40)+1,x'08')",
 		/* position 0, and one in segment 1002 of 1000 */
-		"INSERT INTO map_page VALUES(2<<40,x'0500')",
-		"INSERT INTO map_page VALUES(2<<40,x'058088a17d')",
+		"INSERT INTO map_base VALUES(2<<40,x'0500')",
+		"INSERT INTO map_base VALUES(2<<40,x'058088a17d')",
 		"INSERT INTO map_delta VALUES(2<<40,x'ff')",
 		"INSERT INTO map_delta VALUES(2<<40,x'848020')",
-		"DROP TABLE map_page",
+		"DROP TABLE map_base",
 		"DROP TABLE map_delta",
 	};
 	uint64_t entries[MAP_PAGE_BLOCKS];
@@ -225,8 +282,8 @@ noise_in_rows_is_total(void **state)
 	for (int i = 0; i < 40; i++) {
 		int n = snprintf(sql, sizeof sql, "DELETE FROM map_%s; INSERT "
 				 "INTO map_%s VALUES(2<<40,x'",
-				 i % 2 ? "page" : "delta",
-				 i % 2 ? "page" : "delta");
+				 i % 2 ? "base" : "delta",
+				 i % 2 ? "base" : "delta");
 
 		for (uint64_t b = draw(24); b; b--)
 			n += snprintf(sql + n, sizeof sql - (size_t)n, "%02x",
@@ -252,7 +309,8 @@ main(int argc, char **argv)
 		STORY(the_store_is_the_array),
 		STORY(layers_and_regions_are_apart),
 		STORY(the_last_block_of_the_last_layer_has_a_place),
-		STORY(a_merge_leaves_no_row_where_all_are_holes),
+		STORY(a_fold_leaves_no_row_where_all_are_holes),
+		STORY(a_row_ends_with_its_region),
 		STORY(rows_that_make_no_sense_are_refused),
 		STORY(noise_in_rows_is_total),
 	};

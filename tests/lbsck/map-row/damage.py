@@ -4,4 +4,5 @@ FIRST = "-y"
 SECOND = "-n --scrub"
 AGAIN = "corp.lbs.salvaged"
 # ----
+s.as_deltas()
 s.sql("UPDATE map_delta SET runs=x'ff' WHERE key=(SELECT min(key) FROM map_delta)")

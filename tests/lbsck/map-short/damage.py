@@ -3,4 +3,4 @@ live blocks know. That is not to be forgotten unasked."""
 TRUTH = False
 # ----
 s.sql("DELETE FROM map_delta")
-s.sql("DELETE FROM map_page")
+s.sql("DELETE FROM map_base")

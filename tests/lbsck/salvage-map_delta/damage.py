@@ -3,4 +3,5 @@ FIRST = "-y"
 SECOND = "-n --scrub"
 AGAIN = "corp.lbs.salvaged"
 # ----
+s.as_deltas()
 s.scribble(s.page_of("map_delta"))

@@ -1,4 +1,4 @@
-"""A good, empty page lies where the rows of map_delta should, another where an
+"""A good, empty page lies where the rows of map_base should, another where an
 index should: the map reads well, and the counts know that it is not the one. Then
 no block is a hole."""
 FIRST = "-y"
@@ -10,7 +10,7 @@ db = sqlite3.connect(s.meta)
 index = db.execute("SELECT rootpage FROM sqlite_schema WHERE name LIKE "
                    "'sqlite_autoindex_vdisk%'").fetchone()[0]
 db.close()
-page = s.page_of("map_delta")
+page = s.page_of("map_base")
 with open(s.meta, "r+b") as f:
     for at, kind in (page, 13), (index, 10):
         f.seek((at - 1) * 4096)
