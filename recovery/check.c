@@ -186,9 +186,9 @@ check_store(struct checker *c)
 	char text[256];
 	int rc;
 
-	pthread_mutex_lock(&s->db);
+	store_db_lock(s);
 	rc = meta_integrity(s->meta, text, sizeof text);
-	pthread_mutex_unlock(&s->db);
+	store_db_unlock(s);
 	if (rc) {
 		const char *line = strncmp(text, "***", 3) == 0 &&
 						   strchr(text, '\n')

@@ -66,7 +66,7 @@ mend_table(lbs_store *s, struct survey *survey, int yes)
 			survey->live[i] = info.live;
 	}
 	pthread_mutex_lock(&s->checkpointing);
-	pthread_mutex_lock(&s->db);
+	store_db_lock(s);
 	rc = meta_begin(s->meta);
 	if (rc == 0) {
 		rc = keep_out(s, survey);
@@ -79,7 +79,7 @@ mend_table(lbs_store *s, struct survey *survey, int yes)
 	}
 	for (uint32_t i = 0; i < s->geometry.segment_count && rc == 0; i++)
 		segtab_live_set(s->segtab, i, survey->live[i]);
-	pthread_mutex_unlock(&s->db);
+	store_db_unlock(s);
 	pthread_mutex_unlock(&s->checkpointing);
 	return rc;
 }
@@ -215,7 +215,7 @@ adopt_layer(lbs_store *s, const struct survey *survey)
 			v.id = s->vdisks[i].id + 1;
 	v.id = v.id ? v.id : 1;
 	snprintf(v.name, sizeof v.name, "recovered-%u", v.layer);
-	pthread_mutex_lock(&s->db);
+	store_db_lock(s);
 	rc = meta_begin(s->meta);
 	if (rc == 0) {
 		rc = meta_vdisk_add(s->meta, &v);
@@ -224,7 +224,7 @@ adopt_layer(lbs_store *s, const struct survey *survey)
 		else
 			meta_rollback(s->meta);
 	}
-	pthread_mutex_unlock(&s->db);
+	store_db_unlock(s);
 	return rc;
 }
 

@@ -31,7 +31,7 @@ survey_regions(lbs_store *s, survey_region_fn *fn, void *ctx)
 		return more;
 	region->entries = map_scratch(s->map);
 	pthread_mutex_lock(&s->checkpointing);
-	pthread_mutex_lock(&s->db);
+	store_db_lock(s);
 	while ((more = mapstore_next_region(s->meta, &layer, &number)) > 0) {
 		more = mapstore_region_load(s->meta, layer, number, region);
 		if (more == 0)
@@ -40,7 +40,7 @@ survey_regions(lbs_store *s, survey_region_fn *fn, void *ctx)
 			break;
 		number++;
 	}
-	pthread_mutex_unlock(&s->db);
+	store_db_unlock(s);
 	pthread_mutex_unlock(&s->checkpointing);
 	free(region);
 	return more;

@@ -143,9 +143,9 @@ write_checkpoint(lbs_store *s, const struct log_position *behind)
 	if (rc == 0)
 		rc = finish(&sl, behind, freed);
 	if (rc == 0) {
-		pthread_mutex_lock(&s->db);
+		store_db_lock(s);
 		meta_fold(s->meta);
-		pthread_mutex_unlock(&s->db);
+		store_db_unlock(s);
 	}
 	if (rc)
 		goto out;

@@ -100,10 +100,10 @@ fill_one(lbs_store *s)
 				  strerror(-err));
 	}
 	s->card_full = 0;
-	pthread_mutex_lock(&s->db);
+	store_db_lock(s);
 	rc = meta_chunk_put(s->meta, chunk,
 			    segment % s->geometry.segments_per_chunk + 1);
-	pthread_mutex_unlock(&s->db);
+	store_db_unlock(s);
 	if (rc)
 		return store_fail(s, rc, "new room on the card could not be "
 				  "noted: make internal flash work and open the "

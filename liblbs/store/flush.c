@@ -30,13 +30,13 @@ commit_anchor(lbs_store *s, const struct cut *cut)
 	struct meta_counters before, after;
 	int rc;
 
-	pthread_mutex_lock(&s->db);
+	store_db_lock(s);
 	meta_counters(s->meta, &before);
 	rc = store_anchor_in(s, cut);
 	meta_counters(s->meta, &after);
 	s->anchor_bytes += after.bytes - before.bytes;
 	s->anchor_commits += after.commits - before.commits;
-	pthread_mutex_unlock(&s->db);
+	store_db_unlock(s);
 	return rc;
 }
 

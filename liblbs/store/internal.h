@@ -74,8 +74,9 @@ struct lbs_store {
 	struct stream *stream;	/* NULL when read-only */
 	struct ranges ranges;
 
-	/* guarded by db: the metadata connection and what mirrors it */
-	pthread_mutex_t db;
+	/* guarded by db (store_db_lock): the metadata connection and what
+	 * mirrors it */
+	pthread_mutex_t db, db_next;
 	struct meta *meta;
 	struct meta_piece pieces[PIECES_MAX];
 	int piece_count;
@@ -125,6 +126,24 @@ static inline void
 count(lbs_store *s, int stat, uint64_t n)
 {
 	atomic_fetch_add_explicit(&s->stat[stat], n, memory_order_relaxed);
+}
+
+/* db is fair: who waits for it gets it before its holder does again. Between two
+ * slices a checkpoint lets everyone through, so a flush or the load of a page waits
+ * for one slice, not for all of them (DESIGN.md condition 8). */
+static inline void
+store_db_lock(lbs_store *s)
+{
+	/* The next one waits for db, all others for db_next. */
+	pthread_mutex_lock(&s->db_next);
+	pthread_mutex_lock(&s->db);
+	pthread_mutex_unlock(&s->db_next);
+}
+
+static inline void
+store_db_unlock(lbs_store *s)
+{
+	pthread_mutex_unlock(&s->db);
 }
 
 /* fork.c: how often this process is a child's child since the first call: a

@@ -44,11 +44,11 @@ load_page(void *ctx, uint32_t layer, uint64_t page)
 	int rc = entries ? 0 : LBS_ENOMEM;
 
 	if (rc == 0) {
-		pthread_mutex_lock(&s->db);
+		store_db_lock(s);
 		rc = mapstore_page(s->meta, layer, page, entries);
 		if (rc == 0)
 			rc = map_page_put(s->map, layer, page, entries);
-		pthread_mutex_unlock(&s->db);
+		store_db_unlock(s);
 	}
 	free(entries);
 	return rc;
@@ -69,6 +69,7 @@ store_new(const struct store_env *env, const struct lbs_open_options *options)
 		s->accept_loss = (options->flags & LBS_ACCEPT_LOSS) != 0;
 	}
 	pthread_mutex_init(&s->db, NULL);
+	pthread_mutex_init(&s->db_next, NULL);
 	pthread_mutex_init(&s->flush.lock, NULL);
 	pthread_cond_init(&s->flush.done, NULL);
 	pthread_mutex_init(&s->synced_lock, NULL);
@@ -102,6 +103,7 @@ store_free(lbs_store *s, int abandon)
 	pthread_mutex_destroy(&s->synced_lock);
 	pthread_cond_destroy(&s->flush.done);
 	pthread_mutex_destroy(&s->flush.lock);
+	pthread_mutex_destroy(&s->db_next);
 	pthread_mutex_destroy(&s->db);
 	free(s);
 }
@@ -191,7 +193,7 @@ finish(lbs_store *s)
 
 	if (rc || !s->piece_count)
 		return rc;
-	pthread_mutex_lock(&s->db);
+	store_db_lock(s);
 	rc = meta_begin(s->meta);
 	if (rc == 0) {
 		rc = meta_pieces_set(s->meta, NULL, 0);
@@ -200,7 +202,7 @@ finish(lbs_store *s)
 		else
 			meta_rollback(s->meta);
 	}
-	pthread_mutex_unlock(&s->db);
+	store_db_unlock(s);
 	return rc;
 }
 

@@ -35,7 +35,7 @@ hook_begin(void *ctx, uint32_t segment, uint64_t serial,
 		s->recovery_piece = piece;
 		return 0;
 	}
-	pthread_mutex_lock(&s->db);
+	store_db_lock(s);
 	rc = s->piece_count < PIECES_MAX ? 0 : LBS_EINTERNAL;
 	if (rc == 0)
 		rc = meta_begin(s->meta);
@@ -47,7 +47,7 @@ hook_begin(void *ctx, uint32_t segment, uint64_t serial,
 		else
 			meta_rollback(s->meta);
 	}
-	pthread_mutex_unlock(&s->db);
+	store_db_unlock(s);
 	if (rc == 0)
 		rc = announce(s);
 	return rc;

@@ -30,10 +30,10 @@ slice_begin(struct slice *sl)
 
 	if (sl->open)
 		return 0;
-	pthread_mutex_lock(&sl->s->db);
+	store_db_lock(sl->s);
 	rc = meta_begin(sl->s->meta);
 	if (rc)
-		pthread_mutex_unlock(&sl->s->db);
+		store_db_unlock(sl->s);
 	else
 		sl->open = 1;
 	sl->bytes = sl->read = 0;
@@ -97,7 +97,7 @@ slice_end(struct slice *sl)
 	if (rc) /* a flush that waits for db must not take it for committed */
 		s->anchor = before;
 	sl->open = 0;
-	pthread_mutex_unlock(&s->db);
+	store_db_unlock(s);
 	return rc;
 }
 
@@ -108,7 +108,7 @@ slice_drop(struct slice *sl)
 		return;
 	meta_rollback(sl->s->meta);
 	sl->open = 0;
-	pthread_mutex_unlock(&sl->s->db);
+	store_db_unlock(sl->s);
 }
 
 void

@@ -77,11 +77,11 @@ lbs_store_stat(lbs_store *s, uint64_t v[LBS_STAT_COUNT])
 		v[LBS_STAT_CARD_WRITE_CALLS] = st.write_calls;
 		v[LBS_STAT_UNSYNCED_BYTES] = st.unsynced_bytes;
 	}
-	pthread_mutex_lock(&s->db);
+	store_db_lock(s);
 	meta_counters(s->meta, &meta);
 	v[LBS_STAT_META_ANCHORS] = s->anchor_commits;
 	v[LBS_STAT_META_ANCHOR_BYTES] = s->anchor_bytes;
-	pthread_mutex_unlock(&s->db);
+	store_db_unlock(s);
 	v[LBS_STAT_META_COMMITS] = meta.commits;
 	v[LBS_STAT_META_BYTES] = meta.bytes;
 	v[LBS_STAT_META_SYNCS] = meta.syncs;

@@ -264,7 +264,7 @@ static int check_live(lbs_store *s, char *why, size_t why_len)
 	int more, rc = 0;
 
 	pthread_mutex_lock(&s->checkpointing);
-	pthread_mutex_lock(&s->db);
+	store_db_lock(s);
 	while ((more = mapstore_next_region(s->meta, &layer, &number)) > 0) {
 		more = mapstore_region_load(s->meta, layer, number++, &region);
 		if (more < 0)
@@ -283,7 +283,7 @@ static int check_live(lbs_store *s, char *why, size_t why_len)
 			 "map %u (reading it: %d)", i, info.live, live[i], more);
 		rc = -1;
 	}
-	pthread_mutex_unlock(&s->db);
+	store_db_unlock(s);
 	pthread_mutex_unlock(&s->checkpointing);
 	free(live);
 	return rc;
