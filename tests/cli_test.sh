@@ -182,7 +182,6 @@ unchanged expect 1 exists "$lbs" create -q --size 64M --data card/a flash/n.lbs
 # Chunk files whose card file is gone are not written over.
 mkdir card/lost
 echo mine >card/lost/0000.lbs
-: >card/lost/.nomedia
 unchanged expect 1 exists "$lbs" create -q --size 64M --data card/lost flash/n.lbs
 rm -r card/lost
 holds "no metadata was made" test ! -e flash/n.lbs

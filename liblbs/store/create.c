@@ -286,7 +286,7 @@ check_room(const char *meta_dir, const char *data_dir,
 
 struct created {
 	char meta[4096], dir[4096];
-	int made_dir, made_meta, made_card;
+	int made_dir, made_meta, made_card, made_mark;
 };
 
 /* Leaves nothing behind. */
@@ -308,11 +308,12 @@ undo(struct created *c, struct medium *card, uint32_t chunks)
 				break;
 		card->ops->remove(card, MEDIUM_CARD_FILE);
 	}
-	if (c->made_dir) {
+	if (c->made_mark) {
 		snprintf(path, sizeof path, "%s/.nomedia", c->dir);
 		unlink(path);
-		rmdir(c->dir);
 	}
+	if (c->made_dir)
+		rmdir(c->dir);
 }
 
 static int
@@ -326,7 +327,7 @@ make_files(struct created *c, const char *path, const char *data_dir,
 	   const struct lbs_create_options *o, const struct logger *log,
 	   struct medium **card)
 {
-	char copy[4096], name[4096];
+	char copy[4096], name[4096], mark[4112];
 	int fd, err;
 
 	if (strlen(path) >= sizeof copy || strlen(data_dir) >= sizeof copy)
@@ -354,9 +355,12 @@ make_files(struct created *c, const char *path, const char *data_dir,
 	close(fd);
 	c->made_meta = 1;
 	c->made_dir = access(data_dir, F_OK) != 0;
+	snprintf(mark, sizeof mark, "%s/.nomedia", data_dir);
+	c->made_mark = access(mark, F_OK) != 0;
 	err = medium_posix_open(data_dir, 1, card);
 	if (err || !realpath(data_dir, c->dir)) {
 		c->made_dir = c->made_dir && !err;
+		c->made_mark = c->made_mark && !err;
 		return fail(log, code_of_making(err ? -err : errno),
 			    "the data directory %s cannot be made or opened "
 			    "(%s): check the card", data_dir,

@@ -178,10 +178,15 @@ class Lab:
         return status
 
     def kill(self):
-        """SIGKILL for lbs-nbd; returns when nbdkit is gone, too."""
+        """SIGKILL for lbs-nbd and nbdkit; returns when both are gone. lbs-nbd killed
+        alone takes nbdkit with it, but once in a while nbdkit sees it go first and
+        ends cleanly, which is no death."""
         if not self.launcher:
             return
+        self.launcher.send_signal(signal.SIGSTOP)
         below = children(self.launcher.pid)
+        for pid in below:
+            os.kill(pid, signal.SIGKILL)
         self.launcher.kill()
         self.launcher.wait()
         self.launcher = None
