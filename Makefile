@@ -69,6 +69,12 @@ $(TESTBIN)/tools_test: $(call OBJ,$(COMMON_SRC))
 # Refuses memory at the n-th call.
 $(TESTBIN)/oom_test: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc free sodium_malloc sodium_free)
 
+# The simulator: its randomness is the seed's.
+SIM_OBJ   := $(call OBJ,$(wildcard tests/sim/*.c))
+$(TESTBIN)/sim_test: $(SIM_OBJ) $(LAB_OBJ) $(LIB)
+	@mkdir -p $(@D)
+	$(LINK) $^ -Wl,--wrap=aead_seal -Wl,--wrap=secret_random $(TEST_LIBS)
+
 .SECONDARY:
 
 .PHONY: tests
