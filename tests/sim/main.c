@@ -8,7 +8,8 @@
  *   sim --seed SEED [--steps N] [--quiet]      one seed, told step by step
  *   sim --script FILE [--quiet]                a script, likewise
  *
- * Seeds are 1, 2, 3, ... from --first. A failing seed is shrunk to a script in
+ * Every kind of fault must strike --min-hits times, a twentieth of the seeds unless
+ * told otherwise. Seeds are 1, 2, 3, ... from --first. A failing seed is shrunk to a script in
  * DIR (build/sim), which --script plays again, the first three or --shrink N.
  * Every 64th seed is played twice and must come out the same.
  */
@@ -329,7 +330,7 @@ int main(int argc, char **argv)
 	};
 	struct options o = { .first = 1, .seeds = 2000, .steps = 1000,
 			     .jobs = (unsigned)sysconf(_SC_NPROCESSORS_ONLN),
-			     .shrink = 3, .out = "build/sim" };
+			     .min_hits = UINT64_MAX, .shrink = 3, .out = "build/sim" };
 	int opt;
 
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -348,6 +349,8 @@ int main(int argc, char **argv)
 		default: return 2;
 		}
 	}
+	if (o.min_hits == UINT64_MAX)
+		o.min_hits = o.seeds / 20;
 	if (o.first == 0 || o.jobs == 0 || o.steps == 0) {
 		fprintf(stderr, "sim: seeds, steps and jobs begin at 1\n");
 		return 2;
