@@ -68,15 +68,17 @@ static uint64_t draw_len(struct draw *d)
 	return 100 * KIB + below(d, 400 * KIB);
 }
 
+/* One draw in a statement: C leaves open in which order arguments are drawn. */
 static void draw_operation(struct draw *d)
 {
 	unsigned client = (unsigned)below(d, SIM_CLIENTS);
-	uint64_t dice = below(d, 100), len = draw_len(d);
+	uint64_t dice = below(d, 100);
+	uint64_t len = draw_len(d);
 	uint64_t at = place(d, client, len);
+	int rarely = below(d, 8) == 0;
 
 	if (dice < d->reads) {
-		add(d, below(d, 8) == 0 ? SIM_DO_EXTENTS : SIM_DO_READ, client, at,
-		    len, 0);
+		add(d, rarely ? SIM_DO_EXTENTS : SIM_DO_READ, client, at, len, 0);
 		return;
 	}
 	dice -= d->reads;
@@ -95,14 +97,14 @@ static void draw_operation(struct draw *d)
 		add(d, SIM_DO_DISCARD, client, 0, SIM_VDISK_BYTES, 0);
 	} else if (dice < 30) {
 		len = 1 + below(d, 160 * KIB);
-		add(d, SIM_DO_DISCARD, client, place(d, client, len), len,
-		    below(d, 8) == 0);
+		at = place(d, client, len);
+		add(d, SIM_DO_DISCARD, client, at, len, rarely);
 	} else if (dice < 46) {
 		len = 1 + below(d, 60 * KIB);
-		add(d, SIM_DO_ZERO, client, place(d, client, len), len,
-		    below(d, 8) == 0);
+		at = place(d, client, len);
+		add(d, SIM_DO_ZERO, client, at, len, rarely);
 	} else {
-		add(d, SIM_DO_WRITE, client, at, len, below(d, 8) == 0);
+		add(d, SIM_DO_WRITE, client, at, len, rarely);
 	}
 }
 
@@ -111,7 +113,12 @@ static void draw_operation(struct draw *d)
 /* 0 quite often, so that things happen in the middle of nothing too. */
 static uint64_t draw_ticks(struct draw *d)
 {
-	return below(d, 4) == 0 ? 0 : 1 + below(d, 1u << below(d, 8));
+	uint64_t width;
+
+	if (below(d, 4) == 0)
+		return 0;
+	width = 1u << below(d, 8);
+	return 1 + below(d, width);
 }
 
 static void draw_failure(struct draw *d, enum sim_kind kind)
@@ -125,14 +132,27 @@ static void draw_failure(struct draw *d, enum sim_kind kind)
 		{ SIM_SYNC, SIM_DROP },
 	};
 	uint64_t i = below(d, 5);
+	uint64_t side = below(d, SIM_SIDES);
+	uint64_t after = below(d, failure[i].op == SIM_READ ? 4 : 12);
 
-	add(d, kind, below(d, SIM_SIDES), failure[i].op,
-	    failure[i].op == SIM_READ ? below(d, 4) : below(d, 12),
-	    failure[i].how);
+	add(d, kind, side, failure[i].op, after, failure[i].how);
+}
+
+/* The card or internal flash, to the brim or below what the store wants. */
+static void draw_full(struct draw *d, uint64_t steps)
+{
+	if (below(d, 2) == 0)
+		add(d, SIM_FULL, SIM_CARD, below(d, 400 * KIB), 10 + steps, 0);
+	else if (below(d, 2) == 0)
+		add(d, SIM_FULL, SIM_FLASH, below(d, 64 * KIB), 5 + steps / 2, 0);
+	else
+		add(d, SIM_FULL, SIM_FLASH, below(d, 12 * MIB), 5 + steps / 2, 0);
 }
 
 static void draw_fault(struct draw *d, enum sim_kind kind)
 {
+	uint64_t seed = below(d, 100000), some = below(d, 40), ticks, variant;
+
 	switch (kind) {
 	case SIM_IDLE:
 		add(d, kind, 1 + below(d, 800), 0, 0, 0);
@@ -140,9 +160,9 @@ static void draw_fault(struct draw *d, enum sim_kind kind)
 	case SIM_CUT:
 	case SIM_OPENING_CUT:
 		/* An opening may also die of a signal. */
-		add(d, kind, kind == SIM_CUT ? draw_ticks(d) : 1 + below(d, 40),
-		    below(d, kind == SIM_CUT ? SIM_KEEP_ALL : SIM_VARIANTS),
-		    below(d, 100000), 0);
+		ticks = kind == SIM_CUT ? draw_ticks(d) : 1 + some;
+		variant = below(d, kind == SIM_CUT ? SIM_KEEP_ALL : SIM_VARIANTS);
+		add(d, kind, ticks, variant, seed, 0);
 		if (below(d, 4) == 0 && d->weight[SIM_OPENING_CUT] != 0 &&
 		    kind == SIM_CUT)
 			draw_fault(d, SIM_OPENING_CUT);
@@ -160,26 +180,19 @@ static void draw_fault(struct draw *d, enum sim_kind kind)
 		add(d, kind, below(d, 6), 0, 0, 0);
 		break;
 	case SIM_FULL:
-		if (below(d, 2) == 0)
-			add(d, kind, SIM_CARD, below(d, 400 * KIB),
-			    10 + below(d, 40), 0);
-		else
-			add(d, kind, SIM_FLASH,
-			    below(d, below(d, 2) ? 64 * KIB : 12 * MIB),
-			    5 + below(d, 20), 0);
+		draw_full(d, some);
 		break;
 	case SIM_PULL:
-		add(d, kind, below(d, SIM_KEEP_ALL), below(d, 100000),
-		    1 + below(d, 5), 0);
+		add(d, kind, below(d, SIM_KEEP_ALL), seed, 1 + some / 8, 0);
 		break;
 	case SIM_ROT:
-		add(d, kind, 1 + below(d, 8), below(d, 100000), 0, 0);
+		add(d, kind, 1 + below(d, 8), seed, 0, 0);
 		break;
 	case SIM_LIE:
-		add(d, kind, 5 + below(d, 30), 0, 0, 0);
+		add(d, kind, 5 + some, 0, 0, 0);
 		break;
 	case SIM_CACHE:
-		add(d, kind, below(d, 2) ? 100 : 700, 20 + below(d, 60), 0, 0);
+		add(d, kind, below(d, 2) ? 100 : 700, 20 + 2 * some, 0, 0);
 		break;
 	case SIM_COPY:
 	case SIM_RESTORE:
@@ -221,6 +234,7 @@ struct sim_script *script_draw(uint64_t seed, unsigned operations)
 {
 	struct draw d = { .rng = sim_mix(seed, 11) };
 	uint64_t dice;
+	uint64_t capacity, freshness;
 	enum sim_kind k;
 	unsigned i;
 
@@ -228,8 +242,9 @@ struct sim_script *script_draw(uint64_t seed, unsigned operations)
 	d.script->seed = seed;
 	draw_character(&d);
 	/* Every fourth card is so small that it is full now and then. */
-	add(&d, SIM_STORE, below(&d, 4) == 0 ? 5 * MIB : 7 * MIB,
-	    below(&d, 4) == 0 ? 2 : 1, below(&d, 4) != 0, 0);
+	capacity = below(&d, 4) == 0 ? 5 * MIB : 7 * MIB;
+	freshness = below(&d, 4) == 0 ? 2 : 1;
+	add(&d, SIM_STORE, capacity, freshness, below(&d, 4) != 0, 0);
 	for (i = 0; i < operations; i++) {
 		draw_operation(&d);
 		if (d.total == 0 || below(&d, d.one_in) != 0)

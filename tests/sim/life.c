@@ -28,28 +28,32 @@ static void account(struct run *r)
 		  world_stat(r->w, LBS_STAT_REPLAY_RECORDS));
 }
 
-int run_die(struct run *r, enum sim_variant v, uint64_t seed)
+void run_note_lost(struct run *r)
+{
+	if (simdisk_lost(r->w->disk) == 0)
+		return;
+	oracle_hurt(&r->o, HURT_LOST, ANY_NUMBER);
+	run_count(r, r->cache_ms == 0	  ? COUNT_LYING_CARD
+		     : r->cache_ms == 100 ? COUNT_LOST_100MS
+					  : COUNT_LOST_700MS, 1);
+}
+
+void run_die(struct run *r, enum sim_variant v, uint64_t seed)
 {
 	account(r);
 	close_second(r);
 	world_cut(r->w, v, seed);
 	run_count(r, v == SIM_KEEP_ALL ? COUNT_SIGKILL : COUNT_POWER_CUT, 1);
 	if (v == SIM_KEEP_ALL)
-		return 0;
+		return;
 	/* What the card never got is now like anything not flushed. */
 	r->o.at_risk = 0;
-	if (simdisk_lost(r->w->disk) == 0)
-		return 0;
-	oracle_hurt(&r->o, HURT_LOST, ANY_NUMBER);
-	run_count(r, r->cache_ms == 0	  ? COUNT_LYING_CARD
-		     : r->cache_ms == 100 ? COUNT_LOST_100MS
-					  : COUNT_LOST_700MS, 1);
-	return 0;
+	run_note_lost(r);
 }
 
-int run_crash(struct run *r)
+void run_crash(struct run *r)
 {
-	return run_die(r, r->variant, r->cut_seed);
+	run_die(r, r->variant, r->cut_seed);
 }
 
 void run_lift_limits(struct run *r)
@@ -78,11 +82,7 @@ static void arm_opening(struct run *r)
 			simdisk_arm(r->w->disk, simdisk_ticks(r->w->disk) +
 							s->arg[0]);
 		} else {
-			simdisk_fault(r->w->disk, s->arg[0], s->arg[1],
-				      (unsigned)s->arg[2], 1, 5,
-				      s->arg[3] == SIM_HALF ? SIM_FAULT_PARTIAL
-				      : s->arg[3] == SIM_DROP ? SIM_FAULT_DROP
-							      : 0);
+			run_fail_later(r, s);
 		}
 	}
 	r->openings = 0;
@@ -177,8 +177,7 @@ int run_open(struct run *r)
 			/* Whether consent was taken or not: both may be. */
 			r->o.consented |= consent;
 			run_count(r, COUNT_OPENING_CUT, 1);
-			if (run_crash(r) < 0)
-				return -1;
+			run_crash(r);
 			consent = 0;
 			continue;
 		}
@@ -207,8 +206,7 @@ int run_reopen(struct run *r)
 	rc = world_close(r->w);
 	run_notice(r);
 	if (simdisk_is_off(r->w->disk)) {
-		if (run_crash(r) < 0)
-			return -1;
+		run_crash(r);
 		return run_open(r);
 	}
 	r->digest = sim_mix(r->digest, (uint64_t)rc);

@@ -165,6 +165,8 @@ static void shrink_seed(const struct options *o, uint64_t seed)
 	char path[500];
 	FILE *out;
 
+	/* A script has no seed: randomness is that of seed 0, as when replayed. */
+	s->seed = 0;
 	sim_run_apart(s, NULL, &result);
 	if (!result.broken) {
 		printf("seed %llu does not fail by itself\n",
@@ -173,7 +175,6 @@ static void shrink_seed(const struct options *o, uint64_t seed)
 		return;
 	}
 	small = sim_shrink(s, &result, SHRINK_SECONDS);
-	small->seed = 0;
 	snprintf(path, sizeof(path), "%s/seed-%llu.sim", o->out,
 		 (unsigned long long)seed);
 	printf("\nseed %llu, shrunk from %zu steps to %zu, in %s:\n# %s: %s\n",

@@ -23,6 +23,10 @@
  *   - Pages that the kernel took and the card never got (card pulled, sync that
  *     dropped them) are a loss, in the same boot, of what was acknowledged
  *     since the last flush, and of nothing else.
+ *   - With freshness=checkpoint a hurt card may lack flushed data unnoticed that
+ *     no checkpoint knows; and what tells that internal flash is old lies on the
+ *     card, so that hurt in both a store may look whole. Then each block is in
+ *     a state of some time, or an error, as with a loss accepted.
  *   - Hurt is forgotten when the store was closed cleanly, opened, and all of it
  *     looked at: from then on only what could not be read may be unreadable.
  */

@@ -1,6 +1,7 @@
 /*
  * run_int.h - a run in progress, shared by run.c (the steps), request.c (what
- * clients ask) and life.c (closing, dying, opening), and no others.
+ * clients ask), trouble.c (what goes wrong) and life.c (closing, dying, opening),
+ * and no others.
  */
 #ifndef LBS_TESTS_SIM_RUN_INT_H
 #define LBS_TESTS_SIM_RUN_INT_H
@@ -35,6 +36,7 @@ struct run {
 	uint64_t repeats;	/* of nonces, before the run */
 	uint64_t torn_pages;	/* seen so far */
 	int filled;		/* room was made since the last flush */
+	int flushed;		/* by this step */
 	uint64_t fill_bytes;
 	int over;		/* it cannot go on, and no rule is broken */
 	int relieved;		/* all was discarded: there must be room */
@@ -59,11 +61,16 @@ void run_count(struct run *r, enum sim_tally c, uint64_t n);
 /* All below: 0, or -1 when a rule is broken. When power is off afterwards it is
  * the caller's to go on with run_crash. */
 int request_step(struct run *r, const struct sim_step *step);
+int run_trouble(struct run *r, const struct sim_step *step);
 
 /* The machine or the process is gone as the armed cut says. */
-int run_crash(struct run *r);
+void run_crash(struct run *r);
 /* Now, with that. */
-int run_die(struct run *r, enum sim_variant v, uint64_t seed);
+void run_die(struct run *r, enum sim_variant v, uint64_t seed);
+/* After a cut or a pulling: what the card had confirmed may be gone. */
+void run_note_lost(struct run *r);
+/* Sets up the fault of a SIM_FAIL or SIM_OPENING_FAIL. */
+void run_fail_later(struct run *r, const struct sim_step *s);
 /* Closes, cleanly or because it failed, and opens again. */
 int run_reopen(struct run *r);
 /* Opens, however often it takes, and looks at the whole disk. */
