@@ -103,6 +103,8 @@ check_anchor(struct replay *r)
 		return rc;
 	if (rc == SCAN_NONE || desc.recno != r->anchor.recno)
 		r->missing = missing_because(r, r->anchor.segment);
+	else
+		r->anchor_seen = 1;
 	return 0;
 }
 

@@ -130,7 +130,8 @@ static int judge_refusal(struct run *r, int rc, const struct struck *before,
 				     lbs_error_word(rc),
 				     *consent ? " with loss accepted" : "");
 	simdisk_count(r->w->disk, SIM_CARD, NULL, &card);
-	if (card.bytes != card_bytes)
+	if (card.bytes != card_bytes &&
+	    run_struck(r).faults == before->faults)
 		return oracle_broken(&r->o, "opening", "refused with %s, and the "
 				     "card was written to", lbs_error_word(rc));
 	count_verdict(r, rc);

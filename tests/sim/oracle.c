@@ -338,23 +338,37 @@ void oracle_forget(struct oracle *o)
 
 /* ---- refusals --------------------------------------------------------------- */
 
+/* Acknowledged, or failed in its flush alone: the store cannot tell them apart
+ * after a failure. */
+static int since_flush(const struct oracle *o)
+{
+	return model_issued(o->w->model) != model_flushed_op(o->w->model);
+}
+
+/* Internal flash knows files that an accepted loss has shortened. */
+static int knows_lost_files(const struct oracle *o)
+{
+	return (o->hurt & HURT_OLD_FLASH) != 0 && o->lacks_files;
+}
+
 int oracle_may_refuse(const struct oracle *o, int verdict)
 {
 	unsigned hurt = o->hurt;
 
 	switch (verdict) {
 	case LBS_EDATAMISSING:
-		return o->consented || (hurt & ~(unsigned)HURT_OLD_FLASH) != 0 ||
-		       (o->at_risk && model_unflushed(o->w->model) > 0);
+		return o->consented || knows_lost_files(o) || (hurt & ~(unsigned)HURT_OLD_FLASH) != 0 ||
+		       (o->at_risk && since_flush(o));
 	case LBS_EDAMAGED:
 		return (hurt & (HURT_ROT | HURT_STRAY | HURT_LOST)) != 0 ||
-		       (o->at_risk && model_unflushed(o->w->model) > 0);
+		       (o->at_risk && since_flush(o));
 	case LBS_ESTALECARD: /* astray: the header of a use of a segment */
 		/* Who died while accepting a loss may hear it in other words. */
 		return o->consented ||
 		       (hurt & (HURT_LOST | HURT_OLD_CARD | HURT_STRAY)) != 0;
 	case LBS_ECARDMISSING:
-		return (hurt & (HURT_LOST | HURT_OLD_CARD)) != 0;
+		return knows_lost_files(o) ||
+		       (hurt & (HURT_LOST | HURT_OLD_CARD)) != 0;
 	case LBS_ESTALEMETA:
 		return (hurt & HURT_OLD_FLASH) != 0 ||
 		       ((hurt & (HURT_LOST | HURT_OLD_CARD)) != 0 &&
