@@ -371,8 +371,7 @@ int oracle_may_refuse(const struct oracle *o, int verdict)
 		       (hurt & (HURT_LOST | HURT_OLD_CARD)) != 0;
 	case LBS_ESTALEMETA:
 		return (hurt & HURT_OLD_FLASH) != 0 ||
-		       ((hurt & (HURT_LOST | HURT_OLD_CARD)) != 0 &&
-			o->branched);
+		       (hurt != 0 && o->branched);
 	default:
 		return 0;
 	}
