@@ -142,13 +142,11 @@ enum {
 void simdisk_fault(struct simdisk *d, enum sim_side side, enum sim_op op,
 		   unsigned after, unsigned times, int err, unsigned flags);
 void simdisk_clear_faults(struct simdisk *d);
-/* Operations that a fault has failed since the disk was made. */
+/* Operations that a fault has failed, or led astray, since the disk was made. */
 uint64_t simdisk_fault_hits(struct simdisk *d);
 /* How often a fault with just these flags has struck since the disk was made. */
 uint64_t simdisk_hits(struct simdisk *d, enum sim_side side, enum sim_op op,
 		      unsigned flags);
-/* All of them together. */
-uint64_t simdisk_struck(struct simdisk *d);
 /* Bytes of writes that went astray. */
 uint64_t simdisk_stray_bytes(struct simdisk *d);
 /* Growth of that side beyond so many bytes fails with -ENOSPC; 0 = no limit. */

@@ -294,20 +294,6 @@ uint64_t simdisk_fault_hits(struct simdisk *d)
 	return n;
 }
 
-uint64_t simdisk_struck(struct simdisk *d)
-{
-	unsigned side, op, flags;
-	uint64_t n = 0;
-
-	pthread_mutex_lock(&d->lock);
-	for (side = 0; side < SIM_SIDES; side++)
-		for (op = 0; op < SIM_OPS; op++)
-			for (flags = 0; flags < SIM_FAULT_FLAGS; flags++)
-				n += d->hits[side][op][flags];
-	pthread_mutex_unlock(&d->lock);
-	return n;
-}
-
 uint64_t simdisk_stray_bytes(struct simdisk *d)
 {
 	uint64_t n;

@@ -83,11 +83,11 @@ static uint32_t may_be_damaged(const struct oracle *o)
 static int read_once(struct oracle *o, lbs_vdisk *v, void *buf, size_t len,
 		     uint64_t offset)
 {
-	uint64_t struck = simdisk_struck(o->w->disk);
+	uint64_t struck = simdisk_fault_hits(o->w->disk);
 	int rc = lbs_vdisk_read(v, buf, len, offset);
 
 	if (rc == LBS_EIO && o->lacks_files && !o->card_dead &&
-	    simdisk_struck(o->w->disk) == struck)
+	    simdisk_fault_hits(o->w->disk) == struck)
 		rc = LBS_EDAMAGED;
 	return rc;
 }
@@ -96,10 +96,10 @@ static int read_once(struct oracle *o, lbs_vdisk *v, void *buf, size_t len,
 static int read_again(struct oracle *o, lbs_vdisk *v, void *buf, size_t len,
 		      uint64_t offset)
 {
-	uint64_t struck = simdisk_struck(o->w->disk);
+	uint64_t struck = simdisk_fault_hits(o->w->disk);
 	int rc = read_once(o, v, buf, len, offset);
 
-	if (rc == LBS_EIO && simdisk_struck(o->w->disk) != struck)
+	if (rc == LBS_EIO && simdisk_fault_hits(o->w->disk) != struck)
 		rc = read_once(o, v, buf, len, offset);
 	return rc;
 }
@@ -154,7 +154,7 @@ static int read_around(struct oracle *o, lbs_vdisk *v, uint8_t *buf, size_t len,
 int oracle_read(struct oracle *o, lbs_vdisk *v, uint64_t offset, size_t len,
 		uint32_t *damaged)
 {
-	uint64_t struck = simdisk_struck(o->w->disk);
+	uint64_t struck = simdisk_fault_hits(o->w->disk);
 	uint8_t *buf = sim_alloc(len);
 	int rc;
 
@@ -167,7 +167,7 @@ int oracle_read(struct oracle *o, lbs_vdisk *v, uint64_t offset, size_t len,
 					   "%u blocks do not authenticate, %u "
 					   "may", *damaged, may_be_damaged(o));
 	} else if (rc == LBS_EIO &&
-		   (o->card_dead || simdisk_struck(o->w->disk) != struck)) {
+		   (o->card_dead || simdisk_fault_hits(o->w->disk) != struck)) {
 		rc = 0;
 	} else if (rc != 0) {
 		rc = oracle_broken(o, "read-error", "reading %zu bytes at %llu "

@@ -24,7 +24,7 @@ struct struck run_struck(const struct run *r)
 {
 	struct struck s;
 
-	s.faults = simdisk_struck(r->w->disk);
+	s.faults = simdisk_fault_hits(r->w->disk);
 	s.flash_full = simdisk_refused(r->w->disk, SIM_FLASH);
 	return s;
 }

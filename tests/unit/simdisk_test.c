@@ -166,7 +166,7 @@ static void test_stray(void **state)
 	assert_int_equal(hit, 1);
 	assert_int_equal(simdisk_hits(d, SIM_CARD, SIM_WRITE, SIM_FAULT_STRAY),
 			 1);
-	assert_int_equal(simdisk_struck(d), 1);
+	assert_int_equal(simdisk_fault_hits(d), 1);
 	assert_int_equal(simdisk_stray_bytes(d), SIM_PAGE);
 	simdisk_free(d);
 }
