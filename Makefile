@@ -58,7 +58,7 @@ LAB_OBJ   := $(call OBJ,$(LAB_SRC))
 TEST_LIBS := $(LDLIBS) $(shell pkg-config --libs cmocka 2>/dev/null)
 UNIT      := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*_test.c))
 C_TESTS   := $(UNIT:%=$(TESTBIN)/unit/%) $(patsubst %,$(TESTBIN)/%,lab_test restore_test crash_test io_error_test oom_test tools_test \
-             fault_test salvage_test format_doc_test tamper_test tamper_moves_test tamper_posix_test)
+             fault_test salvage_test format_doc_test tamper_test tamper_moves_test tamper_posix_test sim_test)
 
 $(TESTBIN)/%: $(BUILD)/tests/%.o $(LAB_OBJ) $(LIB)
 	@mkdir -p $(@D)
@@ -68,6 +68,12 @@ $(TESTBIN)/format_doc_test: LDFLAGS += -Wl,--wrap=secret_random
 $(TESTBIN)/tools_test: $(call OBJ,$(COMMON_SRC))
 # Refuses memory at the n-th call.
 $(TESTBIN)/oom_test: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc free sodium_malloc sodium_free)
+
+# The simulator: its randomness is the seed's.
+SIM_OBJ   := $(call OBJ,$(wildcard tests/sim/*.c))
+$(TESTBIN)/sim_test: $(SIM_OBJ) $(LAB_OBJ) $(LIB)
+	@mkdir -p $(@D)
+	$(LINK) $^ -Wl,--wrap=aead_seal -Wl,--wrap=secret_random $(TEST_LIBS)
 
 .SECONDARY:
 
@@ -105,6 +111,7 @@ check: deps ## install what is missing, build, run the tests
 	@mkdir -p build && rm -f build/check.log
 	tests/run -t 300 $(UNIT_RUNS) $(LAB_RUNS) \
 		"crash-quick=$(TESTBIN)/crash_test --quick --json $(BUILD)/crash-quick.json" \
+		"sim-quick=$(TESTBIN)/sim_test --seeds 60" \
 		"layers=tests/layers_test.sh" "cli=tests/cli_test.sh" \
 		$(E2E_RUNS) $(ATTACK_RUNS) \
 		"clang=$(MAKE) -s BUILD=build-clang CC=clang CFLAGS='-O2 -g -Werror' all" \
@@ -120,13 +127,19 @@ check-planted: all tests ## bugs on purpose: does the suite named for each notic
 		tests/run -t 1200 "planted=tests/planted/run.py --json $(BUILD)/planted.json $(PLANTED)"; \
 		status=$$?; cat build/log/planted.log; exit $$status
 
+.PHONY: sim
+sim: $(TESTBIN)/sim_test ## the whole store under random faults (SEEDS= how many, STEPS=; SEED= one, told)
+	$(TESTBIN)/sim_test --steps $(or $(STEPS),1000) $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),2000)) \
+		$(if $(JSON),--json $(JSON))
+
 check-asan: ## the C tests under AddressSanitizer and UBSan
 	$(MAKE) BUILD=build-asan SAN=address,undefined CFLAGS='-O1 -g' tests
 	tests/run -t 900 $(foreach t,$(UNIT),"asan/$(t)=build-asan/tests/unit/$(t)") \
 		"asan/lab=build-asan/tests/lab_test" "asan/restore=build-asan/tests/restore_test" "asan/fault=build-asan/tests/fault_test" \
 		"asan/moves=build-asan/tests/tamper_moves_test" \
 		"asan/io-error=build-asan/tests/io_error_test --every 4" "asan/oom=build-asan/tests/oom_test --every 5" \
-		"asan/crash-few=build-asan/tests/crash_test --few"
+		"asan/crash-few=build-asan/tests/crash_test --few" \
+		"asan/sim-quick=build-asan/tests/sim_test --seeds 20 --min-hits 0"
 
 check-tsan: ## the C tests under ThreadSanitizer
 	$(MAKE) BUILD=build-tsan SAN=thread CFLAGS='-O1 -g' tests

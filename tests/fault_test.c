@@ -80,6 +80,11 @@ static void test_failed_commit(void **state)
 		world_close(w);
 		assert_code(w, world_open(w, 0), 0);
 		assert_model(w);
+		/* SQLite's log has no hole before what is flushed now. */
+		check_work(w, op + 10, 2);
+		world_cut(w, SIM_DROP_ALL, 0);
+		assert_code(w, world_open(w, 0), 0);
+		assert_model(w);
 		assert_code(w, world_close(w), 0);
 	}
 	world_free(w);
@@ -423,6 +428,50 @@ static void test_bounded_tail(void **state)
 	world_free(w);
 }
 
+/* Processes that die on a full store use up what is kept back for recovery; a
+ * discard makes room all the same. */
+static void test_deaths_on_full_card(void **state)
+{
+	struct world *w = check_made(NULL);
+	uint64_t total;
+	int deaths, i, rc = 0;
+
+	(void)state;
+	assert_code(w, world_open(w, 0), 0);
+	total = world_stat(w, LBS_STAT_SEGMENTS_TOTAL);
+	/* One block of each segment stays live. */
+	for (i = 0; i < 2000 && rc == 0; i++)
+		rc = world_write(w, (uint64_t)(i % 13 ? 300 : i / 13 % 280) *
+					    MODEL_BLOCK, 4 * KIB, 0);
+	assert_code(w, rc, LBS_ENOSPC);
+	assert_code(w, world_discard(w, 300 * MODEL_BLOCK, 4 * KIB, 0), 0);
+	for (deaths = 0; deaths < 10; deaths++) {
+		world_cut(w, SIM_KEEP_ALL, 0);
+		assert_code(w, world_open(w, 0), 0);
+		/* Into the segment that recovery took: one block stays live. */
+		assert_code(w, world_write(w, (uint64_t)(280 + deaths) *
+						      MODEL_BLOCK, 4 * KIB, 0), 0);
+	}
+	/* What is left of that segment. */
+	for (i = 0, rc = 0; i < 40 && rc == 0; i++)
+		rc = world_write(w, 301 * MODEL_BLOCK, 4 * KIB, LBS_FUA);
+	assert_code(w, rc, LBS_ENOSPC);
+	assert_true(world_stat(w, LBS_STAT_SEGMENTS_FREE) + 1 <
+		    world_stat(w, LBS_STAT_SEGMENTS_RESERVE));
+	assert_model(w);
+	/* A page each, until that segment is full and another is needed. */
+	for (i = 0; i < 20; i++)
+		assert_code(w, world_discard(w, 302 * MODEL_BLOCK, 4 * KIB,
+					     LBS_FUA), 0);
+	assert_code(w, world_discard(w, 0, 1024 * KIB, 0), 0);
+	assert_code(w, world_discard(w, 1024 * KIB, 256 * KIB, 0), 0);
+	assert_code(w, lbs_store_checkpoint(w->store), 0);
+	assert_true(world_stat(w, LBS_STAT_SEGMENTS_FREE) > total / 2);
+	check_work(w, 3, 2);
+	assert_model(w);
+	world_free(w);
+}
+
 static void test_full_flash(void **state)
 {
 	struct world *w = check_made(NULL);
@@ -595,6 +644,7 @@ int main(void)
 		cmocka_unit_test(test_full_capacity),
 		cmocka_unit_test(test_full_then_killed),
 		cmocka_unit_test(test_bounded_tail),
+		cmocka_unit_test(test_deaths_on_full_card),
 		cmocka_unit_test(test_full_flash),
 		cmocka_unit_test(test_unasked_sync),
 		cmocka_unit_test(test_writes_during_checkpoint),

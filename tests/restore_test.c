@@ -382,6 +382,37 @@ static void test_pulled_card(void **state)
 	world_free(w);
 }
 
+/* The same where the lost tail had begun a segment that was used before: the
+ * older use in its place does not make it an older card. */
+static void test_pulled_card_reused(void **state)
+{
+	struct world *w = check_made(NULL);
+	uint64_t begun;
+	int round, i;
+
+	(void)state;
+	assert_code(w, world_open(w, 0), 0);
+	begun = world_stat(w, LBS_STAT_SEGMENTS_TOTAL);
+	/* Round the log until every segment has been used. */
+	for (i = 0; i < (int)begun * 5; i++)
+		assert_code(w, world_write(w, (uint64_t)(i % 20) * 16 * KIB,
+					   16 * KIB, 0), 0);
+	for (round = 0; round < 8; round++) {
+		assert_code(w, world_flush(w), 0);
+		for (i = 0; i < 4; i++)
+			assert_code(w, world_write(w, (uint64_t)i * 16 * KIB,
+						   12 * KIB, 0), 0);
+		simdisk_pull(w->disk, SIM_CARD, SIM_DROP_ALL, 0);
+		simdisk_insert(w->disk, SIM_CARD);
+		world_cut(w, SIM_KEEP_ALL, 0);
+		assert_code(w, world_open(w, 0), LBS_EDATAMISSING);
+		assert_code(w, world_open(w, LBS_ACCEPT_LOSS), 0);
+		model_lost_power(w->model);
+		assert_model(w);
+	}
+	world_free(w);
+}
+
 /* The process dies again and again while it recovers, in one boot: each time
  * what was acknowledged is still known, and still there. */
 static void test_dying_recoveries(void **state)
@@ -426,6 +457,7 @@ int main(void)
 		cmocka_unit_test(test_stale_card),
 		cmocka_unit_test(test_lying_card),
 		cmocka_unit_test(test_pulled_card),
+		cmocka_unit_test(test_pulled_card_reused),
 		cmocka_unit_test(test_dying_recoveries),
 	};
 

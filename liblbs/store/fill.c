@@ -184,6 +184,10 @@ store_next_segment(void *ctx, int level, uint32_t *segment)
 	keep = level == ROOM_RECOVERY ? 0
 	       : level == ROOM_DISCARD ? s->reserve_segments - 1
 				       : s->reserve_segments;
+	/* Openings may have used up what is kept back for them; a discard, which
+	 * alone makes room again, leaves them what they need at this moment. */
+	if (level == ROOM_DISCARD && tail_segments(s) < keep)
+		keep = tail_segments(s);
 	/* If this refuses, the checkpoint that the writer then asks for moves
 	 * the anchor, and the tail is short again. */
 	if (level == ROOM_ORDINARY && s->stream && tail_segments(s) > keep)

@@ -103,6 +103,8 @@ check_anchor(struct replay *r)
 		return rc;
 	if (rc == SCAN_NONE || desc.recno != r->anchor.recno)
 		r->missing = missing_because(r, r->anchor.segment);
+	else
+		r->anchor_seen = 1;
 	return 0;
 }
 
@@ -110,7 +112,7 @@ int
 replay_judge(struct replay *r)
 {
 	const struct run_page *run = r->s->env.run;
-	uint64_t durable_to = 0, promised = r->anchor.recno;
+	uint64_t durable_to = 0, promised = r->anchor.recno, durable;
 	int later = 0, rc;
 
 	rc = check_anchor(r);
@@ -135,16 +137,20 @@ replay_judge(struct replay *r)
 	}
 	if (r->durable_to > promised)
 		promised = r->durable_to;
+	durable = promised;
 	/* Same boot: the kernel had it all, so nothing acknowledged may lack. */
 	if (run && !memcmp(run->boot_id, r->s->env.boot_id, 16) &&
 	    !memcmp(run->store_id, r->s->sealer.store_id, STORE_ID_BYTES) &&
 	    run->acked_record > promised)
 		promised = run->acked_record;
+	/* What was acknowledged and never synced may lack even its segment's
+	 * header: an older use there does not make it an older card. */
 	if (r->end < promised && (!r->missing ||
 				  r->missing == LBS_EDATAMISSING))
-		r->missing = later	  ? LBS_EDAMAGED
-			     : r->stopped ? missing_because(r, r->stop_segment)
-					  : LBS_EDATAMISSING;
+		r->missing = later ? LBS_EDAMAGED
+			     : r->stopped && r->end < durable
+				     ? missing_because(r, r->stop_segment)
+				     : LBS_EDATAMISSING;
 	/* A card that went on without us is one thing, one that never saw our
 	 * session another. */
 	if (r->missing == LBS_EDATAMISSING && r->card.session &&

@@ -35,7 +35,7 @@ struct replay {
 	int stopped;		/* an incomplete piece ended the replay */
 	uint32_t stop_segment, stop_offset;
 	int io;			/* an I/O error ended the replay */
-	int anchor_seen;	/* its record was read in full on the way */
+	int anchor_seen;	/* its record was read in full */
 };
 
 /* Sets r->missing to 0 or to what is wrong. 0, or an error of reading on. */

@@ -117,8 +117,10 @@ commit_recovery(struct replay *r, const struct cut *cut)
 		rc = meta_pieces_set(s->meta, s->pieces, s->piece_count);
 	if (rc == 0 && cut->recno) {
 		rc = store_anchor_in(s, cut);
-	} else if (rc == 0 && r->missing) {
-		/* Loss was accepted: promise only what there is. */
+	} else if (rc == 0 && r->missing &&
+		   !(r->anchor_seen && r->anchor.recno <= r->end)) {
+		/* Loss was accepted: promise only what there is; but what the
+		 * anchor names is there when only the run page missed some. */
 		struct meta_anchor now = { r->last.recno, r->last.segment,
 					   r->last.offset };
 

@@ -17,6 +17,8 @@ struct request {
 	enum model_kind kind;
 	uint64_t op, offset;
 	size_t len;
+	uint64_t from, to;	/* what it changes: of a discard whole blocks,
+				 * the last one of the disk counts as whole */
 };
 
 struct model {
@@ -85,12 +87,8 @@ void model_fill(uint64_t op, uint64_t offset, void *buf, size_t len)
 static void render(const struct request *r, uint64_t offset, uint8_t *buf,
 		   size_t len)
 {
-	uint64_t from = r->offset, to = r->offset + r->len;
+	uint64_t from = r->from, to = r->to;
 
-	if (r->kind == MODEL_DISCARD) {
-		from = (from + MODEL_BLOCK - 1) / MODEL_BLOCK * MODEL_BLOCK;
-		to = to / MODEL_BLOCK * MODEL_BLOCK;
-	}
 	if (from < offset)
 		from = offset;
 	if (to > offset + len)
@@ -153,6 +151,13 @@ uint64_t model_issue(struct model *m, enum model_kind kind, uint64_t offset,
 	r->op = m->next_op++;
 	r->offset = offset;
 	r->len = len;
+	r->from = offset;
+	r->to = offset + len;
+	if (kind == MODEL_DISCARD) {
+		r->from = (r->from + MODEL_BLOCK - 1) / MODEL_BLOCK * MODEL_BLOCK;
+		if (r->to != m->size_bytes)
+			r->to = r->to / MODEL_BLOCK * MODEL_BLOCK;
+	}
 	apply(&m->now, r);
 	return r->op;
 }
@@ -181,6 +186,28 @@ void model_lost_power(struct model *m)
 void model_read(const struct model *m, void *buf, size_t len, uint64_t offset)
 {
 	simimage_read(&m->now, buf, len, offset);
+}
+
+void model_read_acked(const struct model *m, void *buf, size_t len,
+		      uint64_t offset)
+{
+	size_t i;
+
+	simimage_read(&m->base, buf, len, offset);
+	for (i = 0; i < m->acked; i++)
+		render(&m->requests[i], offset, buf, len);
+}
+
+uint64_t model_unflushed(const struct model *m)
+{
+	return m->acked;
+}
+
+void model_adopt(struct model *m, const void *disk)
+{
+	simimage_write(&m->base, disk, (size_t)m->size_bytes, 0);
+	m->request_count = m->acked = 0;
+	rebuild_now(m);
 }
 
 int model_plausible(const struct model *m, const void *buf, size_t len,
@@ -223,6 +250,7 @@ struct touch {
 
 struct check {
 	const struct model *m;
+	uint8_t *unreadable;	/* by block; NULL = none may be */
 	int64_t *diff;		/* blocks that forbid k, as differences */
 	struct touch **first, *touches;
 };
@@ -263,6 +291,8 @@ static void judge_block(struct check *c, uint64_t block, const uint8_t *got,
 	const struct touch *t = c->first[block];
 	size_t from = 0, to;
 
+	if (c->unreadable != NULL && c->unreadable[block])
+		return;
 	simimage_read(&m->base, want, len, block * MODEL_BLOCK);
 	for (;;) {
 		to = t ? t->request : m->request_count;
@@ -295,9 +325,22 @@ static uint64_t recognise(const struct model *m, uint64_t block,
 	return UINT64_MAX;
 }
 
-static int read_all(const struct model *m, model_read_fn *read, void *ctx,
+/* Reads a piece block by block. */
+static void read_around(const struct check *c, model_read_fn *read, void *ctx,
+			uint8_t *disk, uint64_t at, uint64_t end)
+{
+	for (; at < end; at += MODEL_BLOCK)
+		c->unreadable[at / MODEL_BLOCK] =
+			read(ctx, disk + at,
+			     end - at < MODEL_BLOCK ? (size_t)(end - at)
+						    : MODEL_BLOCK,
+			     at) != 0;
+}
+
+static int read_all(const struct check *c, model_read_fn *read, void *ctx,
 		    uint8_t *disk, char *why, size_t why_len)
 {
+	const struct model *m = c->m;
 	uint64_t at;
 	size_t n;
 	int rc;
@@ -309,6 +352,10 @@ static int read_all(const struct model *m, model_read_fn *read, void *ctx,
 		rc = read(ctx, disk + at, n, at);
 		if (rc == 0)
 			continue;
+		if (c->unreadable != NULL) {
+			read_around(c, read, ctx, disk, at, at + n);
+			continue;
+		}
 		snprintf(why, why_len, "reading %zu bytes at %llu gave %d", n,
 			 (unsigned long long)at, rc);
 		return -1;
@@ -333,7 +380,8 @@ static void explain(const struct check *c, const uint8_t *disk, size_t best,
 		apply(&img, &m->requests[i]);
 	for (at = 0; at < m->size_bytes; at += MODEL_BLOCK) {
 		len = simimage_read(&img, want, MODEL_BLOCK, at);
-		if (memcmp(want, disk + at, len) != 0)
+		if (memcmp(want, disk + at, len) != 0 &&
+		    (c->unreadable == NULL || !c->unreadable[at / MODEL_BLOCK]))
 			break;
 	}
 	looks = at < m->size_bytes ? recognise(m, at / MODEL_BLOCK, disk + at)
@@ -352,15 +400,21 @@ static void explain(const struct check *c, const uint8_t *disk, size_t best,
 int model_check(struct model *m, model_read_fn *read, void *ctx, char *why,
 		size_t why_len)
 {
+	return model_check_around(m, read, ctx, NULL, why, why_len);
+}
+
+int model_check_around(struct model *m, model_read_fn *read, void *ctx,
+		       uint8_t *unreadable, char *why, size_t why_len)
+{
 	uint8_t *disk = sim_alloc((size_t)m->size_bytes);
-	struct check c = { .m = m };
+	struct check c = { .m = m, .unreadable = unreadable };
 	int64_t bad = 0, least = INT64_MAX;
 	size_t k, best = 0, len;
 	uint64_t at;
 	int rc = -1;
 
 	c.diff = sim_alloc((m->request_count + 2) * sizeof(*c.diff));
-	if (read_all(m, read, ctx, disk, why, why_len) < 0)
+	if (read_all(&c, read, ctx, disk, why, why_len) < 0)
 		goto out;
 	chain(&c);
 	for (at = 0; at < m->size_bytes; at += MODEL_BLOCK) {

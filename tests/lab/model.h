@@ -41,8 +41,11 @@ void model_flushed(struct model *m);
 /* Power was cut: what was not flushed may be gone from now on, until a check
  * has found where the disk stands. Not told: the process may have died. */
 void model_lost_power(struct model *m);
-/* Reads what the disk holds now if every request issued took place. */
+/* Reads what the disk holds now if every request issued took place; and if only
+ * those did that were acknowledged. */
 void model_read(const struct model *m, void *buf, size_t len, uint64_t offset);
+void model_read_acked(const struct model *m, void *buf, size_t len,
+		      uint64_t offset);
 
 /* 1 if every aligned word is zero or one that some request wrote there: nothing
  * that the guest did not write. For requests aligned to words only. */
@@ -51,6 +54,8 @@ int model_plausible(const struct model *m, const void *buf, size_t len,
 
 uint64_t model_issued(const struct model *m);
 uint64_t model_flushed_op(const struct model *m);
+/* Acknowledged since the last flush. */
+uint64_t model_unflushed(const struct model *m);
 
 /* Reads the disk, all of it, in pieces of at most 64 KiB; 0 or an error. */
 typedef int model_read_fn(void *ctx, void *buf, size_t len, uint64_t offset);
@@ -58,5 +63,11 @@ typedef int model_read_fn(void *ctx, void *buf, size_t len, uint64_t offset);
  * all of it durable. Else -1 and a sentence in why. */
 int model_check(struct model *m, model_read_fn *read, void *ctx, char *why,
 		size_t why_len);
+/* The same of a disk with blocks that cannot be read: unreadable, a byte for each
+ * block, tells which; of these the model takes the state of the others. */
+int model_check_around(struct model *m, model_read_fn *read, void *ctx,
+		       uint8_t *unreadable, char *why, size_t why_len);
+/* What was found on the disk is the new beginning, all of it durable. */
+void model_adopt(struct model *m, const void *disk);
 
 #endif

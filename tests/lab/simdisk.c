@@ -10,25 +10,35 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Looks for a fault that is due. 0, or -err with *flags set. */
+/* What an operation takes, in microseconds; the card's are a middling card's. */
+static const unsigned takes_us[SIM_SIDES][SIM_OPS] = {
+	[SIM_CARD] = { [SIM_READ] = 300, [SIM_WRITE] = 1500, [SIM_SYNC] = 8000,
+		       [SIM_SYNC_DIR] = 8000 },
+	[SIM_FLASH] = { [SIM_READ] = 50, [SIM_WRITE] = 100, [SIM_SYNC] = 500,
+			[SIM_SYNC_DIR] = 500 },
+};
+
+/* Looks for a fault that is due. 0, or -err, with *flags set. */
 static int fault_due(struct simdisk *d, enum sim_side side, enum sim_op op,
 		     unsigned *flags)
 {
-	int err = 0, i;
+	int err = 0, struck = 0, i;
 
 	*flags = 0;
 	for (i = 0; i < d->fault_count; i++) {
 		struct simfault *f = &d->faults[i];
 
-		if (f->side != side || f->op != op || f->spent || err != 0)
+		if (f->side != side || f->op != op || f->spent || struck)
 			continue;
 		if (f->after > 0) {
 			f->after--;
 			continue;
 		}
+		struck = 1;
 		err = -f->err;
 		*flags = f->flags;
 		d->fault_hits++;
+		d->hits[side][op][f->flags % SIM_FAULT_FLAGS]++;
 		if (f->times > 0 && --f->times == 0)
 			f->spent = 1;
 	}
@@ -40,8 +50,9 @@ static int begin(struct simdisk *d, enum sim_side side, enum sim_op op,
 		 unsigned *flags)
 {
 	*flags = 0;
-	if (d->off)
+	if (d->off || d->gone[side])
 		return -EIO;
+	simpending_age(d, takes_us[side][op]);
 	if (op != SIM_READ && op != SIM_CREATE) {
 		if (d->watch != NULL) {
 			pthread_mutex_unlock(&d->lock);
@@ -132,8 +143,10 @@ int simdisk_open(struct simdisk *d, enum sim_side side, const char *name,
 	pthread_mutex_lock(&d->lock);
 	if (d->off)
 		goto out;
-	f = simfile_find(d, side, name);
 	rc = -ENOENT;
+	if (d->gone[side])
+		goto out;
+	f = simfile_find(d, side, name);
 	if (f == NULL && !create)
 		goto out;
 	if (f == NULL) {
@@ -152,7 +165,7 @@ int simdisk_open(struct simdisk *d, enum sim_side side, const char *name,
 		pend(d, CHANGE_LINK, f, 0, NULL, 0);
 	}
 	fd->index = (uint32_t)(f - d->files);
-	fd->boot = d->boot;
+	fd->boot = d->boot[side];
 	rc = 0;
 out:
 	pthread_mutex_unlock(&d->lock);
@@ -164,7 +177,8 @@ int simdisk_exists(struct simdisk *d, enum sim_side side, const char *name)
 	int found;
 
 	pthread_mutex_lock(&d->lock);
-	found = !d->off && simfile_find(d, side, name) != NULL;
+	found = !d->off && !d->gone[side] &&
+		simfile_find(d, side, name) != NULL;
 	pthread_mutex_unlock(&d->lock);
 	return found;
 }
@@ -204,10 +218,13 @@ out:
 }
 
 /* Whether a side may grow by so many bytes. */
-static int room_for(const struct simdisk *d, enum sim_side side, uint64_t more)
+static int room_for(struct simdisk *d, enum sim_side side, uint64_t more)
 {
-	return d->capacity[side] == 0 || more == 0 ||
-	       simfile_used(d, side) + more <= d->capacity[side];
+	if (d->capacity[side] == 0 || more == 0 ||
+	    simfile_used(d, side) + more <= d->capacity[side])
+		return 1;
+	d->refused[side]++;
+	return 0;
 }
 
 /* Whether the page around a place holds bytes on the disk and none pending. */
@@ -254,15 +271,33 @@ static void write_now(struct simdisk *d, struct simfile *f, const void *buf,
 	d->count[f->side].bytes += len;
 }
 
+/* Whole pages further on or back, inside what the file has. */
+static void write_astray(struct simdisk *d, struct simfile *f, const void *buf,
+			 size_t len, uint64_t offset)
+{
+	uint64_t pages = f->now.len_bytes / SIM_PAGE, at;
+
+	d->stray_bytes += len;
+	if (pages < 2)
+		return;
+	at = sim_mix(d->ticks, offset) % pages * SIM_PAGE + offset % SIM_PAGE;
+	if (at / SIM_PAGE == offset / SIM_PAGE)
+		at = at >= SIM_PAGE ? at - SIM_PAGE : at + SIM_PAGE;
+	if (len > f->now.len_bytes - at)
+		len = (size_t)(f->now.len_bytes - at);
+	write_now(d, f, buf, len, at);
+}
+
 int simdisk_write(struct simdisk *d, struct sim_fd fd, const void *buf,
 		  size_t len, uint64_t offset)
 {
 	struct simfile *f;
-	uint64_t end = offset + len;
+	uint64_t end = offset + len, torn_pages;
 	unsigned flags;
 	int rc = -EIO;
 
 	pthread_mutex_lock(&d->lock);
+	torn_pages = d->torn_pages;
 	f = simfile_get(d, fd);
 	if (f == NULL)
 		goto out;
@@ -273,9 +308,15 @@ int simdisk_write(struct simdisk *d, struct sim_fd fd, const void *buf,
 		rc = -ENOSPC;
 	if (rc < 0 && (flags & SIM_FAULT_PARTIAL))
 		write_now(d, f, buf, len / 2, offset);
+	if (flags & SIM_FAULT_STRAY)
+		write_astray(d, f, buf, len, offset);
+	/* Where the bytes of a fault lie is not the store's doing. */
+	if (flags != 0)
+		d->torn_pages = torn_pages;
 	if (rc < 0)
 		goto out;
-	write_now(d, f, buf, len, offset);
+	if (!(flags & SIM_FAULT_STRAY))
+		write_now(d, f, buf, len, offset);
 	f->count.writes++;
 	d->count[f->side].writes++;
 out:
@@ -333,6 +374,9 @@ static void sync_file(struct simdisk *d, uint32_t file, int dropping)
 
 		if (p->file != file || p->kind == CHANGE_UNLINK)
 			continue;
+		/* What an earlier sync confirmed is clean: not the kernel's. */
+		if (dropping && p->until_us != 0)
+			continue;
 		if (p->kind == CHANGE_DATA && dropping) {
 			gone[i] = 1;
 		} else if (dropping) {
@@ -348,6 +392,38 @@ static void sync_file(struct simdisk *d, uint32_t file, int dropping)
 	}
 	simpending_remove(d, gone);
 	free(gone);
+}
+
+/* Confirmed, and not durable. */
+static void hold(const struct simdisk *d, enum sim_side side,
+		 struct simpending *p)
+{
+	if (p->until_us != 0 && p->until_us != FOR_EVER)
+		return;
+	p->until_us = d->lying[side] ? FOR_EVER
+				     : d->clock_us + d->cache_us[side];
+}
+
+/* A sync of the file succeeds, as far as the medium is honest. */
+static void confirm(struct simdisk *d, uint32_t file)
+{
+	enum sim_side side = d->files[file].side;
+	size_t i;
+
+	if (!d->lying[side] && d->cache_us[side] == 0) {
+		sync_file(d, file, 0);
+		return;
+	}
+	for (i = 0; i < d->pending_count; i++) {
+		struct simpending *p = &d->pending[i];
+
+		if (p->file != file || p->kind == CHANGE_UNLINK)
+			continue;
+		if (p->kind != CHANGE_LINK || d->lying[side])
+			hold(d, side, p);
+		else
+			p->ready = 1;
+	}
 }
 
 int simdisk_sync(struct simdisk *d, struct sim_fd fd)
@@ -367,8 +443,7 @@ int simdisk_sync(struct simdisk *d, struct sim_fd fd)
 		goto out;
 	f->count.syncs++;
 	d->count[f->side].syncs++;
-	if (!d->lying[f->side])
-		sync_file(d, fd.index, 0);
+	confirm(d, fd.index);
 out:
 	pthread_mutex_unlock(&d->lock);
 	return rc;
@@ -397,6 +472,10 @@ int simdisk_sync_dir(struct simdisk *d, enum sim_side side)
 		if (d->files[p->file].side != side ||
 		    (!p->ready && p->kind != CHANGE_UNLINK))
 			continue;
+		if (d->cache_us[side] != 0) {
+			hold(d, side, p);
+			continue;
+		}
 		simpending_apply(d, p);
 		gone[i] = 1;
 	}

@@ -22,6 +22,11 @@
  *     creations and unlinks, since one journal holds them; a directory sync
  *     does the latter too. Growth whose data is lost shows zeroes.
  *   - Names change in order on each side; the sizes of a file change in order.
+ *   - A medium may be told to be worse than that: to lie about syncs, to lose at
+ *     a cut what it confirmed a while ago, to write elsewhere, to rot. What it
+ *     has then lost is counted, so that a test knows when it may ask for less.
+ *   - Time is simulated: each operation takes so many microseconds, more when
+ *     simdisk_idle says so. It only ages what a cache holds.
  *
  * Names are flat, one name space per side. Results are 0 (or a count) and
  * negative errnos. Thread-safe: one lock in the struct.
@@ -108,13 +113,28 @@ void simdisk_lose_power(struct simdisk *d, const enum sim_variant v[SIM_SIDES],
  * would stop it. fn may clone the disk, or stop watching and use it as another
  * thread would (but make no file). NULL = no longer. A clone is not watched. */
 void simdisk_watch(struct simdisk *d, void (*fn)(void *ctx), void *ctx);
+/* The machine is shut down in good order: nothing is pending any more. */
+void simdisk_shut_down(struct simdisk *d);
+/* A side is pulled out while the machine runs: what was pending on it is lost as
+ * at a cut, its handles are dead, and until it is put back its files are not
+ * there. */
+void simdisk_pull(struct simdisk *d, enum sim_side side, enum sim_variant v,
+		  uint64_t seed);
+void simdisk_insert(struct simdisk *d, enum sim_side side);
+int simdisk_is_gone(struct simdisk *d, enum sim_side side);
+/* Confirmed changes that the last cut or pulling took away, in whole or part. */
+uint64_t simdisk_lost(struct simdisk *d);
 
 /* ---- faults --------------------------------------------------------------- */
 
 enum {
 	SIM_FAULT_PARTIAL = 1,	/* a write leaves its first half behind */
-	SIM_FAULT_DROP = 2	/* a sync drops the pages: they look clean, are
+	SIM_FAULT_DROP = 2,	/* a sync drops the pages: they look clean, are
 				 * read from the cache, and are never written */
+	SIM_FAULT_STRAY = 4,	/* with err 0: a write lands elsewhere in its
+				 * file, is not where it should be, and counts
+				 * as done */
+	SIM_FAULT_FLAGS = 8
 };
 
 /* Lets `after` operations of that kind pass, then fails `times` of them
@@ -122,12 +142,26 @@ enum {
 void simdisk_fault(struct simdisk *d, enum sim_side side, enum sim_op op,
 		   unsigned after, unsigned times, int err, unsigned flags);
 void simdisk_clear_faults(struct simdisk *d);
-/* Operations that a fault has failed since the disk was made. */
+/* Operations that a fault has failed, or led astray, since the disk was made. */
 uint64_t simdisk_fault_hits(struct simdisk *d);
+/* How often a fault with just these flags has struck since the disk was made. */
+uint64_t simdisk_hits(struct simdisk *d, enum sim_side side, enum sim_op op,
+		      unsigned flags);
+/* Bytes of writes that went astray. */
+uint64_t simdisk_stray_bytes(struct simdisk *d);
 /* Growth of that side beyond so many bytes fails with -ENOSPC; 0 = no limit. */
 void simdisk_capacity(struct simdisk *d, enum sim_side side, uint64_t bytes);
+/* Bytes left below the capacity; UINT64_MAX = no limit. How often there were
+ * too few. */
+uint64_t simdisk_room(struct simdisk *d, enum sim_side side);
+uint64_t simdisk_refused(struct simdisk *d, enum sim_side side);
 /* Syncs of that side return 0 and do nothing. */
 void simdisk_lie(struct simdisk *d, enum sim_side side, int lying);
+/* Syncs of that side return 0, but a cut may take what was confirmed in the last
+ * so many microseconds; 0 = an honest card, and all it has confirmed is safe. */
+void simdisk_cache(struct simdisk *d, enum sim_side side, uint64_t us);
+/* Time passes. */
+void simdisk_idle(struct simdisk *d, uint64_t us);
 /* The cache forgets what a failed sync dropped: reads show the disk. */
 void simdisk_evict(struct simdisk *d);
 
@@ -140,6 +174,9 @@ void simdisk_restore(struct simdisk *d, const struct sim_copy *copy);
 void sim_copy_free(struct sim_copy *copy);
 int simdisk_flip(struct simdisk *d, enum sim_side side, const char *name,
 		 uint64_t offset, uint8_t mask);
+/* Bits of a byte on the disk decay; what is pending there is not touched. */
+int simdisk_rot(struct simdisk *d, enum sim_side side, const char *name,
+		uint64_t offset, uint8_t mask);
 int simdisk_poke(struct simdisk *d, enum sim_side side, const char *name,
 		 const void *buf, size_t len, uint64_t offset);
 int simdisk_peek(struct simdisk *d, enum sim_side side, const char *name,

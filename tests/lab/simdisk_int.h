@@ -33,6 +33,9 @@ struct simpending {
 	enum sim_change kind;
 	uint32_t file;
 	int ready;		/* card: its file was synced, the directory not */
+	/* A sync confirmed it, the medium still has it in a cache that needs
+	 * power: until the clock says until_us (0 = not confirmed). */
+	uint64_t until_us;
 	uint64_t offset;	/* CHANGE_SIZE: the new size */
 	size_t len;
 	struct simbytes *data;
@@ -43,6 +46,8 @@ struct simbytes {
 	atomic_uint refs;
 	uint8_t bytes[];
 };
+
+#define FOR_EVER UINT64_MAX
 
 struct simfault {
 	enum sim_side side;
@@ -56,8 +61,9 @@ struct simfault {
 struct simdisk {
 	pthread_mutex_t lock;	/* guards everything below */
 	uint64_t ticks, cut_at;
-	uint32_t boot;
-	int off;
+	uint64_t clock_us;
+	uint32_t boot[SIM_SIDES];	/* counts what ends handles */
+	int off, gone[SIM_SIDES];
 	struct simfile *files;
 	uint32_t file_count;
 	struct simpending *pending;
@@ -67,8 +73,11 @@ struct simdisk {
 	uint64_t fault_hits;
 	uint64_t capacity[SIM_SIDES];
 	int lying[SIM_SIDES];
+	uint64_t cache_us[SIM_SIDES];
 	struct sim_count count[SIM_SIDES];
-	uint64_t torn_pages;
+	uint64_t torn_pages, stray_bytes, lost;
+	uint64_t hits[SIM_SIDES][SIM_OPS][SIM_FAULT_FLAGS];
+	uint64_t refused[SIM_SIDES];
 	void (*watch)(void *ctx);
 	void *watch_ctx;
 };
@@ -85,5 +94,7 @@ void simpending_apply(struct simdisk *d, const struct simpending *p);
 void simbytes_put(struct simbytes *data);	/* NULL is fine */
 /* Forgets the changes whose mark is not zero. */
 void simpending_remove(struct simdisk *d, const uint8_t *gone);
+/* The clock moves on: what the caches have held long enough becomes durable. */
+void simpending_age(struct simdisk *d, uint64_t us);
 
 #endif

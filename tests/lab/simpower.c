@@ -167,26 +167,64 @@ static void settle(struct simfile *f, uint64_t seed)
 	simimage_clone(&f->now, &f->durable);
 }
 
+/* Whether a confirmed change is not there as it was confirmed. One that was
+ * overwritten meanwhile may count as lost: the test then asks for less. */
+static int is_lost(const struct simdisk *d, const struct simpending *p)
+{
+	const struct simfile *f = &d->files[p->file];
+	uint8_t *bytes;
+	int same;
+
+	if (p->until_us == 0)
+		return 0;
+	if (p->kind == CHANGE_LINK)
+		return !f->linked_durable;
+	if (p->kind == CHANGE_UNLINK)
+		return f->linked_durable;
+	if (p->kind == CHANGE_SIZE)
+		return f->durable_size < p->offset;
+	bytes = sim_alloc(p->len);
+	same = simimage_read(&f->durable, bytes, p->len, p->offset) == p->len &&
+	       memcmp(bytes, p->data->bytes, p->len) == 0;
+	free(bytes);
+	return !same;
+}
+
+static void lose_side(struct simdisk *d, enum sim_side side, enum sim_variant v,
+		      uint64_t seed)
+{
+	uint8_t *gone = sim_alloc(d->pending_count);
+	size_t at = 0, i;
+	struct draw w;
+	uint32_t k;
+
+	draw_side(d, side, v, seed, &w);
+	for (i = 0; i < d->pending_count; i++) {
+		if (d->files[d->pending[i].file].side != side)
+			continue;
+		apply_one(d, &d->pending[i], at++, v, &w);
+		gone[i] = 1;
+	}
+	for (i = 0; i < d->pending_count; i++)
+		d->lost += gone[i] && is_lost(d, &d->pending[i]);
+	simpending_remove(d, gone);
+	free(gone);
+	for (k = 0; k < d->file_count; k++) {
+		if (d->files[k].side != side)
+			continue;
+		settle(&d->files[k], sim_mix(seed, k));
+		d->files[k].shared = d->files[k].reserved = 0;
+		d->files[k].exclusive = 0;
+	}
+	d->boot[side]++;
+}
+
 static void lose_power(struct simdisk *d, const enum sim_variant v[SIM_SIDES],
 		       uint64_t seed)
 {
-	uint8_t *gone = sim_alloc(d->pending_count);
-	size_t at[SIM_SIDES] = { 0, 0 }, i;
-	struct draw w[SIM_SIDES];
-	enum sim_side side;
-	uint32_t k;
-
-	for (side = 0; side < SIM_SIDES; side++)
-		draw_side(d, side, v[side], seed, &w[side]);
-	for (i = 0; i < d->pending_count; i++) {
-		side = d->files[d->pending[i].file].side;
-		apply_one(d, &d->pending[i], at[side]++, v[side], &w[side]);
-		gone[i] = 1;
-	}
-	simpending_remove(d, gone);
-	free(gone);
-	for (k = 0; k < d->file_count; k++)
-		settle(&d->files[k], sim_mix(seed, k));
+	d->lost = 0;
+	lose_side(d, SIM_CARD, v[SIM_CARD], seed);
+	lose_side(d, SIM_FLASH, v[SIM_FLASH], seed);
 }
 
 /* All handles and locks are gone with the process. */
@@ -198,7 +236,8 @@ static void boot_again(struct simdisk *d)
 		d->files[k].shared = d->files[k].reserved = 0;
 		d->files[k].exclusive = 0;
 	}
-	d->boot++;
+	d->boot[SIM_CARD]++;
+	d->boot[SIM_FLASH]++;
 	d->off = 0;
 	d->fault_count = 0;
 }
@@ -209,6 +248,7 @@ void simdisk_power_cycle(struct simdisk *d, enum sim_variant v, uint64_t seed)
 
 	pthread_mutex_lock(&d->lock);
 	/* After the death of a process all is still pending in the kernel. */
+	d->lost = 0;
 	if (v != SIM_KEEP_ALL)
 		lose_power(d, sides, seed);
 	if (v != SIM_KEEP_ALL || d->cut_at <= d->ticks)
@@ -225,5 +265,31 @@ void simdisk_lose_power(struct simdisk *d, const enum sim_variant v[SIM_SIDES],
 	lose_power(d, v, seed < 3 ? seed + 3 : seed);
 	d->cut_at = 0;
 	boot_again(d);
+	pthread_mutex_unlock(&d->lock);
+}
+
+void simdisk_shut_down(struct simdisk *d)
+{
+	uint8_t *gone;
+	size_t i;
+
+	pthread_mutex_lock(&d->lock);
+	gone = sim_alloc(d->pending_count);
+	for (i = 0; i < d->pending_count; i++) {
+		simpending_apply(d, &d->pending[i]);
+		gone[i] = 1;
+	}
+	simpending_remove(d, gone);
+	free(gone);
+	pthread_mutex_unlock(&d->lock);
+}
+
+void simdisk_pull(struct simdisk *d, enum sim_side side, enum sim_variant v,
+		  uint64_t seed)
+{
+	pthread_mutex_lock(&d->lock);
+	d->lost = 0;
+	lose_side(d, side, v == SIM_KEEP_ALL ? SIM_DROP_ALL : v, seed);
+	d->gone[side] = 1;
 	pthread_mutex_unlock(&d->lock);
 }

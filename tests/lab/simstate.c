@@ -45,12 +45,20 @@ struct simdisk *simdisk_clone(struct simdisk *src)
 
 	pthread_mutex_lock(&src->lock);
 	d->ticks = src->ticks;
-	d->boot = src->boot + 1;
+	d->clock_us = src->clock_us;
+	d->boot[SIM_CARD] = src->boot[SIM_CARD] + 1;
+	d->boot[SIM_FLASH] = src->boot[SIM_FLASH] + 1;
 	d->off = src->off;
+	memcpy(d->gone, src->gone, sizeof(d->gone));
 	memcpy(d->capacity, src->capacity, sizeof(d->capacity));
 	memcpy(d->lying, src->lying, sizeof(d->lying));
+	memcpy(d->cache_us, src->cache_us, sizeof(d->cache_us));
 	memcpy(d->count, src->count, sizeof(d->count));
 	d->torn_pages = src->torn_pages;
+	d->stray_bytes = src->stray_bytes;
+	d->lost = src->lost;
+	memcpy(d->hits, src->hits, sizeof(d->hits));
+	memcpy(d->refused, src->refused, sizeof(d->refused));
 	d->file_count = src->file_count;
 	d->files = sim_alloc(src->file_count * sizeof(*d->files));
 	for (i = 0; i < src->file_count; i++) {
@@ -85,9 +93,12 @@ struct simfile *simfile_find(struct simdisk *d, enum sim_side side,
 
 struct simfile *simfile_get(struct simdisk *d, struct sim_fd fd)
 {
-	if (d->off || fd.boot != d->boot || fd.index >= d->file_count)
+	struct simfile *f;
+
+	if (d->off || fd.index >= d->file_count)
 		return NULL;
-	return &d->files[fd.index];
+	f = &d->files[fd.index];
+	return fd.boot == d->boot[f->side] ? f : NULL;
 }
 
 /* Levels as SQLite's: 1 shared, 2 reserved, 3 pending, 4 exclusive. */
@@ -262,6 +273,17 @@ void simdisk_clear_faults(struct simdisk *d)
 	pthread_mutex_unlock(&d->lock);
 }
 
+uint64_t simdisk_hits(struct simdisk *d, enum sim_side side, enum sim_op op,
+		      unsigned flags)
+{
+	uint64_t n;
+
+	pthread_mutex_lock(&d->lock);
+	n = d->hits[side][op][flags];
+	pthread_mutex_unlock(&d->lock);
+	return n;
+}
+
 uint64_t simdisk_fault_hits(struct simdisk *d)
 {
 	uint64_t n;
@@ -270,6 +292,112 @@ uint64_t simdisk_fault_hits(struct simdisk *d)
 	n = d->fault_hits;
 	pthread_mutex_unlock(&d->lock);
 	return n;
+}
+
+uint64_t simdisk_stray_bytes(struct simdisk *d)
+{
+	uint64_t n;
+
+	pthread_mutex_lock(&d->lock);
+	n = d->stray_bytes;
+	pthread_mutex_unlock(&d->lock);
+	return n;
+}
+
+uint64_t simdisk_lost(struct simdisk *d)
+{
+	uint64_t n;
+
+	pthread_mutex_lock(&d->lock);
+	n = d->lost;
+	pthread_mutex_unlock(&d->lock);
+	return n;
+}
+
+uint64_t simdisk_room(struct simdisk *d, enum sim_side side)
+{
+	uint64_t used, room = UINT64_MAX;
+
+	pthread_mutex_lock(&d->lock);
+	used = simfile_used(d, side);
+	if (d->capacity[side] != 0)
+		room = d->capacity[side] > used ? d->capacity[side] - used : 0;
+	pthread_mutex_unlock(&d->lock);
+	return room;
+}
+
+uint64_t simdisk_refused(struct simdisk *d, enum sim_side side)
+{
+	uint64_t n;
+
+	pthread_mutex_lock(&d->lock);
+	n = d->refused[side];
+	pthread_mutex_unlock(&d->lock);
+	return n;
+}
+
+int simdisk_is_gone(struct simdisk *d, enum sim_side side)
+{
+	int gone;
+
+	pthread_mutex_lock(&d->lock);
+	gone = d->gone[side];
+	pthread_mutex_unlock(&d->lock);
+	return gone;
+}
+
+void simdisk_insert(struct simdisk *d, enum sim_side side)
+{
+	pthread_mutex_lock(&d->lock);
+	d->gone[side] = 0;
+	pthread_mutex_unlock(&d->lock);
+}
+
+void simpending_age(struct simdisk *d, uint64_t us)
+{
+	uint8_t *gone;
+	size_t i;
+
+	d->clock_us += us;
+	if (d->cache_us[SIM_CARD] == 0 && d->cache_us[SIM_FLASH] == 0)
+		return;
+	gone = sim_alloc(d->pending_count);
+	for (i = 0; i < d->pending_count; i++) {
+		struct simpending *p = &d->pending[i];
+
+		if (p->until_us == 0 || p->until_us > d->clock_us)
+			continue;
+		simpending_apply(d, p);
+		gone[i] = 1;
+	}
+	simpending_remove(d, gone);
+	free(gone);
+}
+
+void simdisk_idle(struct simdisk *d, uint64_t us)
+{
+	pthread_mutex_lock(&d->lock);
+	simpending_age(d, us);
+	pthread_mutex_unlock(&d->lock);
+}
+
+void simdisk_cache(struct simdisk *d, enum sim_side side, uint64_t us)
+{
+	size_t i;
+
+	pthread_mutex_lock(&d->lock);
+	/* What comes later must not become durable earlier. */
+	for (i = 0; i < d->pending_count; i++) {
+		struct simpending *p = &d->pending[i];
+
+		if (d->files[p->file].side == side && p->until_us != 0 &&
+		    p->until_us != FOR_EVER && p->until_us > d->clock_us + us)
+			p->until_us = d->clock_us + us;
+	}
+	/* The last of what was held goes through while there is a cache. */
+	simpending_age(d, 0);
+	d->cache_us[side] = us;
+	pthread_mutex_unlock(&d->lock);
 }
 
 void simdisk_capacity(struct simdisk *d, enum sim_side side, uint64_t bytes)

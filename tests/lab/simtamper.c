@@ -155,6 +155,37 @@ int simdisk_poke(struct simdisk *d, enum sim_side side, const char *name,
 	return rc;
 }
 
+int simdisk_rot(struct simdisk *d, enum sim_side side, const char *name,
+		uint64_t offset, uint8_t mask)
+{
+	struct simfile *f;
+	uint8_t byte;
+	int rc = -ENOENT, cached = 0;
+	size_t i;
+
+	pthread_mutex_lock(&d->lock);
+	f = simfile_find(d, side, name);
+	if (f == NULL)
+		goto out;
+	rc = -ERANGE;
+	if (simimage_read(&f->durable, &byte, 1, offset) != 1)
+		goto out;
+	byte ^= mask;
+	simimage_write(&f->durable, &byte, 1, offset);
+	for (i = 0; i < d->pending_count; i++) {
+		struct simpending *p = &d->pending[i];
+
+		cached |= p->kind == CHANGE_DATA && &d->files[p->file] == f &&
+			  offset >= p->offset && offset < p->offset + p->len;
+	}
+	if (!cached && offset < f->now.len_bytes)
+		simimage_write(&f->now, &byte, 1, offset);
+	rc = 0;
+out:
+	pthread_mutex_unlock(&d->lock);
+	return rc;
+}
+
 int simdisk_flip(struct simdisk *d, enum sim_side side, const char *name,
 		 uint64_t offset, uint8_t mask)
 {

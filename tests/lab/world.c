@@ -24,6 +24,11 @@ static void note(void *ctx, int level, int code, const char *sentence)
 	pthread_mutex_unlock(&w->log_lock);
 }
 
+static uint64_t flash_room(void *ctx)
+{
+	return simdisk_room(ctx, SIM_FLASH);
+}
+
 /* The side of the store that a process brings: handles, VFS, environment. */
 static void start_process(struct world *w)
 {
@@ -41,6 +46,10 @@ static void start_process(struct world *w)
 	w->env.slice_bytes = w->shape.slice_bytes;
 	w->env.threads = w->shape.threads;
 	w->env.sync_seconds = w->shape.sync_seconds;
+	if (w->shape.flash_bytes != 0) {
+		w->env.meta_free = flash_room;
+		w->env.meta_free_ctx = w->disk;
+	}
 }
 
 static void end_process(struct world *w)
@@ -61,6 +70,7 @@ struct world *world_new(const struct world_shape *shape)
 	pthread_mutex_init(&w->log_lock, NULL);
 	w->shape = *shape;
 	w->disk = simdisk_new();
+	simdisk_capacity(w->disk, SIM_FLASH, shape->flash_bytes);
 	w->model = model_new(shape->vdisk_bytes);
 	w->boot = 1;
 	start_process(w);
@@ -185,6 +195,13 @@ void world_cut_sides(struct world *w, const enum sim_variant v[SIM_SIDES],
 	simdisk_lose_power(w->disk, v, seed);
 	lose_boot(w, seed);
 	start_process(w);
+}
+
+void world_reboot(struct world *w)
+{
+	simdisk_shut_down(w->disk);
+	w->boot++;
+	memset(w->env.boot_id, w->boot, sizeof(w->env.boot_id));
 }
 
 static int answered(struct world *w, int rc, unsigned flags)

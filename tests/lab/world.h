@@ -22,6 +22,8 @@ struct world_shape {
 	uint64_t vdisk_bytes, capacity_bytes, segment_bytes, chunk_bytes;
 	uint64_t checkpoint_log_bytes, sync_bytes, fill_ahead_bytes;
 	uint32_t slice_bytes;	/* see store_env */
+	uint64_t flash_bytes;	/* size of internal flash; 0 = without limit, and
+				 * the store does not look how much is free */
 	int freshness;		/* LBS_FRESHNESS_..., 0 = the default */
 	int threads;		/* the store's own, as in production */
 	unsigned sync_seconds;	/* see store_env */
@@ -61,6 +63,8 @@ void world_cut(struct world *w, enum sim_variant v, uint64_t seed);
 /* A power cut, each side in a variant of its own; see simdisk_lose_power. */
 void world_cut_sides(struct world *w, const enum sim_variant v[SIM_SIDES],
 		     uint64_t seed);
+/* The machine boots again with all that it had written; the store is closed. */
+void world_reboot(struct world *w);
 
 /* A guest's requests, told to the model; buf-less: the model fills them. */
 int world_write(struct world *w, uint64_t offset, size_t len, unsigned flags);
