@@ -127,6 +127,10 @@ check-planted: all tests ## bugs on purpose: does the suite named for each notic
 		tests/run -t 1200 "planted=tests/planted/run.py --json $(BUILD)/planted.json $(PLANTED)"; \
 		status=$$?; cat build/log/planted.log; exit $$status
 
+.PHONY: account
+account: ## what the suites counted in their last run here, into tests/README.md
+	tests/account.py --write
+
 .PHONY: sim
 sim: $(TESTBIN)/sim_test ## the whole store under random faults (SEEDS= how many, STEPS=; SEED= one, told)
 	$(TESTBIN)/sim_test --steps $(or $(STEPS),1000) $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),2000)) \
