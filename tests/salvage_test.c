@@ -94,7 +94,8 @@ make(void **state)
 	struct meta *m;
 
 	(void)state;
-	strcpy(dir, "/tmp/lbs-salvage-XXXXXX");
+	strcpy(dir, access("/dev/shm", W_OK) ? "/tmp/lbs-salvage-XXXXXX"
+					     : "/dev/shm/lbs-salvage-XXXXXX");
 	if (!mkdtemp(dir))
 		return -1;
 	snprintf(whole, sizeof whole, "%s/whole", dir);

@@ -45,7 +45,9 @@ static inline int
 meta_setup(void **state)
 {
 	(void)state;
-	strcpy(meta_dir, "/tmp/lbs-meta-XXXXXX");
+	/* Thousands of commits: where a sync costs nothing, if there is such. */
+	strcpy(meta_dir, access("/dev/shm", W_OK) ? "/tmp/lbs-meta-XXXXXX"
+						  : "/dev/shm/lbs-meta-XXXXXX");
 	if (!mkdtemp(meta_dir))
 		return -1;
 	snprintf(meta_path, sizeof meta_path, "%s/corp.lbs", meta_dir);
