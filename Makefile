@@ -15,7 +15,7 @@ CPPFLAGS += -I. -Iliblbs/include -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64
 ALLCFLAGS = -std=gnu11 $(WARN) $(CFLAGS) $(SANFLAGS) -fPIC -fvisibility=hidden -pthread -MMD -MP \
             $(CPPFLAGS) $(PKG_CFLAGS)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-LDLIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -pthread
+LDLIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm -pthread
 LINK      = $(CC) $(LDFLAGS) $(SANFLAGS) -o $@
 
 include sources.mk

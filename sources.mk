@@ -16,7 +16,8 @@ LIBLBS_SRC := $(CRYPTO_SRC) $(FORMAT_SRC) \
               liblbs/store/session.c liblbs/store/fail.c liblbs/store/vdisk.c \
               liblbs/store/io.c liblbs/store/flush.c liblbs/store/checkpoint.c liblbs/store/slice.c liblbs/store/mapwrite.c \
               liblbs/store/fill.c liblbs/store/run.c liblbs/store/fork.c liblbs/store/card.c liblbs/store/stat.c \
-              liblbs/store/range.c liblbs/store/background.c liblbs/store/metaroom.c
+              liblbs/store/range.c liblbs/store/background.c liblbs/store/metaroom.c \
+              liblbs/store/victim.c
 
 COMMON_SRC := tools/common/keyopt.c tools/common/names.c tools/common/options.c \
               tools/common/progress.c tools/common/report.c tools/common/size.c
