@@ -17,7 +17,7 @@ LIBLBS_SRC := $(CRYPTO_SRC) $(FORMAT_SRC) \
               liblbs/store/io.c liblbs/store/flush.c liblbs/store/checkpoint.c liblbs/store/slice.c liblbs/store/mapwrite.c \
               liblbs/store/fill.c liblbs/store/run.c liblbs/store/fork.c liblbs/store/card.c liblbs/store/stat.c \
               liblbs/store/range.c liblbs/store/background.c liblbs/store/metaroom.c \
-              liblbs/store/victim.c
+              liblbs/store/victim.c liblbs/store/clean.c liblbs/store/clean_list.c liblbs/store/clean_now.c liblbs/store/room.c
 
 COMMON_SRC := tools/common/keyopt.c tools/common/names.c tools/common/options.c \
               tools/common/progress.c tools/common/report.c tools/common/size.c

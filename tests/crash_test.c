@@ -381,14 +381,18 @@ static void look_at_long(uint64_t seed)
 	world_free(w);
 	printf("long-%llu: %llu requests, %llu ticks, %llu segments of log, "
 	       "%llu checkpoints, %llu segments used again, %llu reopenings "
-	       "(%llu after SIGKILL), %llu refused\n",
+	       "(%llu after SIGKILL), %llu refused, %llu blocks moved out of %llu "
+	       "segments\n",
 	       (unsigned long long)seed, (unsigned long long)s.requests,
 	       (unsigned long long)s.ticks, (unsigned long long)s.log_segments,
 	       (unsigned long long)s.checkpoints, (unsigned long long)s.reuses,
 	       (unsigned long long)s.sessions, (unsigned long long)s.deaths,
-	       (unsigned long long)s.refusals);
+	       (unsigned long long)s.refusals, (unsigned long long)s.moved,
+	       (unsigned long long)s.cleaned);
 	if (seed % 3 == 2 && s.refusals == 0)
 		fatal("the small card was never full");
+	if (s.cleaned < 8 || s.moved < 40)
+		fatal("the cleaner must have worked");
 	if (s.log_segments < 3 || s.checkpoints < 2 || s.reuses < 1 ||
 	    s.deaths < 1)
 		fatal("the workload must cross three segments and two "

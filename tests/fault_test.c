@@ -8,10 +8,12 @@
 #include "tests/lab/medium_sim.h"
 #include "tests/lab/simimage.h"
 #include "tests/lab/workload.h"
+#include "liblbs/store/internal.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -284,6 +286,163 @@ static void test_cuts_under_load(void **state)
 	}
 }
 
+/* Writers, a reader, checkpoints and cleaning by hand, all at once, on a card
+ * so small that the store's own cleaner works, too; then a cut. */
+struct others {
+	struct world *w;
+	atomic_int stop;
+	int rounds, rc;
+};
+
+static void *clean_again(void *arg)
+{
+	struct others *o = arg;
+
+	while (!o->stop && o->rc == 0) {
+		o->rc = lbs_store_clean(o->w->store, 0, NULL, NULL);
+		if (o->rc == 0 && o->rounds++ % 2)
+			o->rc = lbs_store_checkpoint(o->w->store);
+	}
+	return NULL;
+}
+
+static void *read_again(void *arg)
+{
+	struct others *o = arg;
+	uint8_t buf[64 * KIB];
+	uint64_t at = 0;
+
+	for (; !o->stop && o->rc == 0; at = (at + 48 * KIB) % (900 * KIB))
+		o->rc = lbs_vdisk_read(o->w->vdisk, buf, sizeof(buf), at);
+	return NULL;
+}
+
+static void test_clean_beside_writers(void **state)
+{
+	struct world_shape shape = workload_shape;
+	struct writer me[WRITERS];
+	pthread_t cleaner, reader;
+	struct others clean, read;
+	uint64_t moved = 0;
+	struct world *w;
+	int round, k;
+
+	(void)state;
+	shape.threads = 1;
+	for (round = 0; round < 6; round++) {
+		w = check_made(&shape);
+		assert_code(w, world_open(w, 0), 0);
+		clean = read = (struct others){ .w = w };
+		pthread_create(&cleaner, NULL, clean_again, &clean);
+		pthread_create(&reader, NULL, read_again, &read);
+		write_side_by_side(w, me, 400);
+		clean.stop = read.stop = 1;
+		pthread_join(cleaner, NULL);
+		pthread_join(reader, NULL);
+		assert_code(w, clean.rc, 0);
+		assert_code(w, read.rc, 0);
+		for (k = 0; k < WRITERS; k++)
+			assert_slots(w, &me[k], me[k].issued);
+		moved += world_stat(w, LBS_STAT_CLEANED_BLOCKS);
+		world_cut(w, (enum sim_variant)(round % SIM_VARIANTS),
+			  (uint64_t)round);
+		assert_code(w, world_open(w, 0), 0);
+		for (k = 0; k < WRITERS; k++)
+			assert_slots(w, &me[k], me[k].flushed);
+		assert_int_equal(world_stat(w, LBS_STAT_INTEGRITY_ERRORS), 0);
+		assert_code(w, world_close(w), 0);
+		world_free(w);
+	}
+	assert_true(moved > 200);
+}
+
+/* ---- cleaning ---------------- */
+
+static void pin_nothing(void *ctx, uint32_t segment)
+{
+	(void)ctx;
+	(void)segment;
+}
+
+/* The place of a block by the store's own map. */
+static uint64_t position_of(struct world *w, uint64_t block)
+{
+	uint64_t position = 0;
+
+	assert_code(w, map_lookup(w->store->map, w->vdisk->layer, block, 1,
+				  &position, pin_nothing, NULL), 0);
+	assert_true(position != 0);
+	return position;
+}
+
+/* A block of a victim that does not open stays an error, and its neighbours are
+ * moved; nothing else is lost, the store serves on, and its segment is tried once
+ * only. By index and, for a segment in which a session ended, by records. */
+static void test_damaged_victim(void **state)
+{
+	uint8_t buf[MODEL_BLOCK];
+	char name[MEDIUM_NAME_BYTES];
+	struct world *w;
+	uint64_t at, errors, i;
+	int killed, rc, lost;
+
+	(void)state;
+	for (killed = 0; killed < 2; killed++) {
+		w = check_made(NULL);
+		assert_code(w, world_open(w, 0), 0);
+		/* Four segments of new blocks, of which each third dies. */
+		for (i = 0; i < 52; i++)
+			assert_code(w, world_write(w, i * MODEL_BLOCK,
+						   MODEL_BLOCK, 0), 0);
+		if (killed) {
+			world_cut(w, SIM_KEEP_ALL, 0);
+			assert_code(w, world_open(w, 0), 0);
+		}
+		for (i = 0; i < 52; i += 3)
+			assert_code(w, world_write(w, i * MODEL_BLOCK,
+						   MODEL_BLOCK, 0), 0);
+		for (i = 60; i < 80; i++)
+			assert_code(w, world_write(w, i * MODEL_BLOCK,
+						   MODEL_BLOCK, 0), 0);
+		assert_code(w, lbs_store_checkpoint(w->store), 0);
+		at = position_of(w, 16);
+		medium_file_name(geometry_chunk(&w->store->geometry,
+						position_segment(at)), name);
+		assert_int_equal(simdisk_flip(
+			w->disk, SIM_CARD, name,
+			geometry_offset(&w->store->geometry,
+					position_segment(at)) +
+				position_offset(at) + 100, 4), 0);
+		assert_code(w, lbs_store_clean(w->store, 0, NULL, NULL), 0);
+		assert_true(world_stat(w, LBS_STAT_CLEANED_BLOCKS) > 10);
+		errors = world_stat(w, LBS_STAT_INTEGRITY_ERRORS);
+		assert_true(errors > 0 || killed);
+		/* Told once. */
+		assert_code(w, lbs_store_clean(w->store, 0, NULL, NULL), 0);
+		assert_int_equal(world_stat(w, LBS_STAT_INTEGRITY_ERRORS),
+				 errors);
+		for (rc = 0; rc < 2; rc++) {
+			for (i = 0, lost = 0; i < 80; i++)
+				if (lbs_vdisk_read(w->vdisk, buf, sizeof(buf),
+						   i * MODEL_BLOCK) != 0) {
+					assert_int_equal(i, 16);
+					lost++;
+				}
+			assert_int_equal(lost, 1);
+			if (rc == 0) {
+				assert_code(w, world_close(w), 0);
+				assert_code(w, world_open(w, 0), 0);
+			}
+		}
+		/* A whole block heals it, and then all can be cleaned. */
+		assert_code(w, world_write(w, 16 * MODEL_BLOCK, MODEL_BLOCK, 0), 0);
+		assert_code(w, lbs_store_clean(w->store, 0, NULL, NULL), 0);
+		assert_model(w);
+		assert_code(w, world_close(w), 0);
+		world_free(w);
+	}
+}
+
 /* ---- space ---------------- */
 
 /* Writes until no-space; returns how many requests were taken. */
@@ -333,26 +492,59 @@ static void test_full_card(void **state)
 	world_free(w);
 }
 
-/* The capacity itself is used up (there is no cleaner): ENOSPC, never a
- * failure, and a full discard brings all of it back. Process death and power
- * cuts at the brim lose nothing. */
+/* Single blocks from a block on, until one is refused; the first that was. */
+static uint64_t fill_blocks(struct world *w, uint64_t block)
+{
+	int rc = 0;
+
+	for (; rc == 0 && block < 310; block++)
+		rc = world_write(w, block * MODEL_BLOCK, MODEL_BLOCK, 0);
+	assert_code(w, rc, LBS_ENOSPC);
+	return block - 1;
+}
+
+/* Writes over blocks below end, of one block and of many. */
+static void write_over(struct world *w, uint64_t end, uint64_t seed, int writes)
+{
+	uint64_t rng = sim_mix(seed, 11), block, count;
+	int i;
+
+	for (i = 0; i < writes; i++) {
+		block = sim_random(&rng) % end;
+		count = i % 16 ? 1 : 1 + sim_random(&rng) % (end - block);
+		assert_code(w, world_write(w, block * MODEL_BLOCK,
+					   count * MODEL_BLOCK,
+					   i % 64 == 5 ? LBS_FUA : 0), 0);
+	}
+}
+
+/* At capacity a new block is refused, at once and every time; writing over goes
+ * on for ever, the cleaner makes its room; what is discarded can be written
+ * again without reopening. Process death and power cuts at the brim lose
+ * nothing, and recovery finds its room. */
 static void test_full_capacity(void **state)
 {
-	struct world *w = check_made(NULL);
-	int round;
+	struct world_shape shape = workload_shape;
+	uint64_t end, syncs;
+	struct world *w;
+	int round, i;
 
 	(void)state;
+	shape.capacity_bytes = WORKLOAD_TIGHT_BYTES;
+	w = check_made(&shape);
 	assert_code(w, world_open(w, 0), 0);
 	for (round = 0; round < 4; round++) {
-		int i, rc = 0;
-
-		/* One block of each segment stays live. */
-		for (i = 0; i < 2000 && rc == 0; i++)
-			rc = world_write(w, (uint64_t)(i % 13 ? 300
-				: i / 13 % 280) * MODEL_BLOCK, 4 * KIB, 0);
-		assert_code(w, rc, LBS_ENOSPC);
-		assert_true(i > 100);
-		assert_code(w, world_flush(w), 0);
+		end = fill_blocks(w, 0);
+		assert_true(end > 150);
+		write_over(w, end, (uint64_t)round, 300);
+		assert_code(w, world_write(w, 0, end * MODEL_BLOCK, 0), 0);
+		assert_true(world_stat(w, LBS_STAT_CLEANED_SEGMENTS) > 10);
+		/* At once: without so much as a sync, from the second on. */
+		fill_blocks(w, end);
+		syncs = world_stat(w, LBS_STAT_CARD_SYNCS);
+		for (i = 0; i < 20; i++)
+			fill_blocks(w, end);
+		assert_int_equal(world_stat(w, LBS_STAT_CARD_SYNCS), syncs);
 		if (round == 1)
 			world_cut(w, SIM_KEEP_ALL, 0);
 		if (round == 2)
@@ -360,9 +552,15 @@ static void test_full_capacity(void **state)
 		if (round == 1 || round == 2)
 			assert_code(w, world_open(w, 0), 0);
 		assert_model(w);
+		write_over(w, end, (uint64_t)round + 50, 60);
+		fill_blocks(w, end);
+		/* Room for as many as were discarded. */
+		assert_code(w, world_discard(w, 0, 256 * KIB, 0), 0);
+		for (i = 0; i < 60; i++)
+			assert_code(w, world_write(w, (uint64_t)i * MODEL_BLOCK,
+						   MODEL_BLOCK, 0), 0);
 		assert_code(w, world_discard(w, 0, 1024 * KIB, 0), 0);
 		assert_code(w, world_discard(w, 1024 * KIB, 256 * KIB, 0), 0);
-		assert_code(w, lbs_store_checkpoint(w->store), 0);
 	}
 	assert_code(w, world_close(w), 0);
 	assert_code(w, world_open(w, 0), 0);
@@ -640,6 +838,8 @@ int main(void)
 		cmocka_unit_test(test_failed_append),
 		cmocka_unit_test(test_failed_append_threads),
 		cmocka_unit_test(test_cuts_under_load),
+		cmocka_unit_test(test_clean_beside_writers),
+		cmocka_unit_test(test_damaged_victim),
 		cmocka_unit_test(test_full_card),
 		cmocka_unit_test(test_full_capacity),
 		cmocka_unit_test(test_full_then_killed),

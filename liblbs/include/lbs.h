@@ -196,6 +196,8 @@ enum lbs_stat {
 	LBS_STAT_REPLAY_RECORDS,	/* rolled forward at this open */
 	LBS_STAT_REPLAY_BYTES_READ,
 	LBS_STAT_REPLAY_REWRITTEN_RECORDS,
+	LBS_STAT_CLEANED_BLOCKS,	/* moved by the cleaner */
+	LBS_STAT_CLEANED_SEGMENTS,	/* emptied by it */
 	/* gauges */
 	LBS_STAT_SEGMENTS_TOTAL, LBS_STAT_SEGMENTS_FILLED,
 	LBS_STAT_SEGMENTS_FREE, LBS_STAT_SEGMENTS_RESERVE,
@@ -214,6 +216,13 @@ void lbs_store_stat(lbs_store *store, uint64_t values[LBS_STAT_COUNT]);
 const char *lbs_store_failure(lbs_store *store);
 /* Writes a checkpoint now and waits for it. */
 int lbs_store_checkpoint(lbs_store *store);
+/* Cleans now: copies live blocks out of segments of which at least an eighth is
+ * dead, until nothing is to be gained, and waits for it; reads and writes go on
+ * meanwhile. flags: 0. progress (may be NULL) counts segments; when it asks to
+ * stop, what was cleaned stays so. LBS_EROFS, LBS_ECANCELLED, or what stopped the
+ * store. */
+int lbs_store_clean(lbs_store *store, unsigned flags, lbs_progress_fn *progress,
+		    void *progress_ctx) __attribute__((warn_unused_result));
 
 /* ---- vdisks ------------------------------------------------------------ */
 

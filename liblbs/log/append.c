@@ -27,8 +27,11 @@
 struct stream *
 stream_new(const struct sealer *sealer, const struct geometry *geometry,
 	   struct medium *card, struct segtab *segtab,
-	   const struct append_hooks *hooks, uint64_t session)
+	   const struct append_hooks *hooks, uint64_t session, int kind)
 {
+	uint64_t first = session << 32 |
+			 (kind == STREAM_CLEANER ? CLEANER_NUMBERS : 0) | 1;
+
 	struct stream *st = calloc(1, sizeof *st);
 	pthread_mutexattr_t attr;
 
@@ -47,11 +50,13 @@ stream_new(const struct sealer *sealer, const struct geometry *geometry,
 	st->segtab = segtab;
 	st->hooks = *hooks;
 	st->session = session;
+	st->kind = kind;
 	st->segment = st->touched_segment = NO_SEGMENT;
+	atomic_init(&st->open_chunk, NO_SEGMENT);
 	/* DESIGN.md condition 5: the session is the upper half of record numbers
 	 * and serials, so those of a torn tail never come again. */
-	st->next_recno = session << 32 | 1;
-	st->next_serial = session << 32 | 1;
+	st->next_recno = first;
+	st->next_serial = first;
 	st->tail = &st->head;
 	st->zeroes = calloc(1, PAGE_BYTES);
 	st->dirty = calloc(geometry_chunk(geometry, geometry->segment_count) +
@@ -117,12 +122,16 @@ seal(struct stream *st, struct group *g, const struct append_change *c,
 		desc.flags = i + 1 < g->parts || c->continues
 				     ? RECORD_GROUP_CONTINUES
 				     : 0;
-		desc.extent_count = 1;
-		desc.extents[0] = g->changes[i].extent;
-		desc.frame_count = c->kind == RECORD_DATA
-					   ? desc.extents[0].count_blocks
-					   : 0;
-		part.first = (uint32_t)(desc.extents[0].lba - c->extent.lba);
+		desc.extent_count = (uint16_t)g->extents;
+		desc.frame_count = 0;
+		for (uint32_t e = 0; e < g->extents; e++) {
+			desc.extents[e] = g->changes[(uint32_t)i * g->extents + e].extent;
+			if (c->kind == RECORD_DATA)
+				desc.frame_count += desc.extents[e].count_blocks;
+		}
+		if (!c->extents)
+			part.first = (uint32_t)(desc.extents[0].lba -
+						c->extent.lba);
 		seal_record(st->sealer, segtab_key(st->segtab, it->segment),
 			    it->offset, &desc, part_block, &part, it->buf);
 	}
@@ -223,8 +232,11 @@ complete(struct stream *st, struct batch *b)
 			free(it);
 			continue;
 		}
-		assert(st->run_len < (int)GROUP_RECORDS_MAX);
-		st->run[st->run_len++] = g->changes[it - g->items];
+		for (uint32_t e = 0; e < g->extents; e++) {
+			assert(st->run_len < (int)GROUP_RECORDS_MAX);
+			st->run[st->run_len++] =
+				g->changes[(size_t)(it - g->items) * g->extents + e];
+		}
 		if (++g->pushed < g->parts)
 			continue;
 		if (!g->continues) {
@@ -392,7 +404,7 @@ publish(struct stream *st, struct group *g)
 int
 stream_append(struct stream *st, const struct append_change *c)
 {
-	uint32_t frames = c->kind == RECORD_DATA ? c->extent.count_blocks : 0;
+	uint32_t frames = append_frames(c);
 	uint8_t small[SMALL_BYTES];
 	uint64_t durable_to, checkpoint;
 	uint8_t *buf = small;
@@ -401,14 +413,16 @@ stream_append(struct stream *st, const struct append_change *c)
 
 	assert(frames <= GROUP_BLOCKS_MAX);
 	if (frames > 1) {
-		buf = malloc((size_t)frames * FRAME_BYTES +
-			     PARTS_MAX * record_frames_at(1) + PAGE_BYTES);
+		buf = malloc((size_t)frames * FRAME_BYTES + PAGE_BYTES +
+			     (c->extents ? record_frames_at(RECORD_EXTENTS_MAX)
+					 : PARTS_MAX * record_frames_at(1)));
 		if (!buf)
 			return LBS_ENOMEM;
 	}
 	turn_init(&g.turn);
 	g.parts = g.pushed = g.done = 0;
 	g.continues = c->continues;
+	g.extents = c->extents ? c->extent_count : 1;
 
 	pthread_mutex_lock(&st->lock);
 	died = st->error;
@@ -463,6 +477,13 @@ stream_take_dirty(struct stream *st, uint8_t *chunks)
 	memset(st->dirty, 0, n);
 	st->stats.unsynced_bytes = 0;
 	pthread_mutex_unlock(&st->lock);
+}
+
+void
+stream_synced_beside(struct stream *st, uint32_t chunk)
+{
+	if (atomic_load(&st->open_chunk) == chunk)
+		atomic_store(&st->beside, 1);
 }
 
 void

@@ -9,6 +9,9 @@
  * A write is acknowledged when its record and all before it are in the kernel's
  * hands (DESIGN.md promise 2); it never waits for a sync. After a failed push the
  * stream is dead: nothing behind the failure is acknowledged (condition 11).
+ *
+ * The cleaner has a stream of its own, which is never replayed: what it says
+ * counts from the checkpoint on that writes the moves.
  */
 #ifndef LBS_LOG_APPEND_H
 #define LBS_LOG_APPEND_H
@@ -25,7 +28,8 @@ struct append_hooks {
 	/* A segment to write next, taken from the table; use_reserve: also from
 	 * what is kept back. LBS_ENOSPC, or an error that stops the store. */
 	int (*next_segment)(void *ctx, int use_reserve, uint32_t *segment);
-	/* The log begins (again) in this segment: make that known durably. */
+	/* The log begins (again) in this segment: make that known durably. NULL
+	 * for the cleaner's. */
 	int (*begin)(void *ctx, uint32_t segment, uint64_t serial,
 		     const uint8_t salt[SALT_BYTES], uint64_t first_recno);
 	/* A group is in the kernel's hands: apply it. Not under the lock; calls
@@ -42,16 +46,25 @@ struct append_hooks {
 struct stream *stream_new(const struct sealer *sealer,
 			  const struct geometry *geometry, struct medium *card,
 			  struct segtab *segtab, const struct append_hooks *hooks,
-			  uint64_t session);
+			  uint64_t session, int kind);
 void stream_free(struct stream *st);
 
+/* Numbers of the log records that blocks were written by: from, to. */
+struct ages {
+	uint64_t oldest, newest;
+};
+
 /* One change that becomes one group of records: data of count blocks (at most
- * GROUP_BLOCKS_MAX), or an unmap. */
+ * GROUP_BLOCKS_MAX), or an unmap; or data of several extents in one record, which
+ * must fit into a segment (stream_fits). */
 struct append_change {
 	uint8_t kind;		/* RECORD_DATA or RECORD_UNMAP */
 	int use_reserve;
 	int continues;		/* not the last of its group (recovery only) */
 	struct extent extent;
+	const struct extent *extents; /* or NULL */
+	uint32_t extent_count;
+	struct ages ages;	/* of what the cleaner moves */
 	/* The plaintext of block i; called in the caller's thread, unlocked. */
 	const uint8_t *(*block)(void *ctx, uint32_t i);
 	void *ctx;
@@ -61,6 +74,12 @@ struct append_change {
  * when nothing was changed for lack of room; else an error of a dead stream. */
 int stream_append(struct stream *st, const struct append_change *change);
 
+/* How many blocks, at most want, each an extent, the next record may have: to fit
+ * into the open segment, or if none does, into a fresh one. */
+uint32_t stream_fits(struct stream *st, uint32_t want);
+/* Bytes of the open segment that are not written yet. */
+uint32_t stream_rest(struct stream *st);
+
 /* Where the last record of a cut lies: what an anchor names. */
 struct cut {
 	uint64_t recno;
@@ -69,6 +88,9 @@ struct cut {
 /* DESIGN.md condition 2: moves the next reservation to a fresh page, then waits
  * until everything before it is in the kernel's hands. recno 0: nothing yet. */
 int stream_cut(struct stream *st, struct cut *cut);
+/* A chunk was synced without a cut: if the open segment lies in it, the next
+ * record begins on a fresh page, too. */
+void stream_synced_beside(struct stream *st, uint32_t chunk);
 /* Chunks written since the last call, one byte each; unsynced counts restart. */
 void stream_take_dirty(struct stream *st, uint8_t *chunks);
 

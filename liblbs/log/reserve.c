@@ -22,12 +22,12 @@ enqueue(struct stream *st, struct item *it)
 	st->tail = &it->next;
 }
 
-/* Bytes of the open segment that the next record may take, its index entry and
- * the padding that a cut behind it would need already counted. */
+/* Bytes of the open segment that a record of so many extents may take, its index
+ * entries and the padding that a cut behind it would need already counted. */
 static uint32_t
-room(const struct stream *st)
+room_for(const struct stream *st, uint32_t extents)
 {
-	uint64_t tail = index_tail_bytes(st->entries + 1);
+	uint64_t tail = index_tail_bytes(st->entries + extents);
 	uint64_t end = (st->geometry->segment_bytes - tail) &
 		       ~(uint64_t)(PAGE_BYTES - 1);
 
@@ -37,11 +37,25 @@ room(const struct stream *st)
 }
 
 static uint32_t
-frames_that_fit(uint32_t room_bytes)
+room(const struct stream *st)
 {
-	uint32_t head = record_frames_at(1);
+	return room_for(st, 1);
+}
+
+static uint32_t
+frames_that_fit(uint32_t room_bytes, uint32_t extents)
+{
+	uint32_t head = record_frames_at(extents);
 
 	return room_bytes > head ? (room_bytes - head) / FRAME_BYTES : 0;
+}
+
+/* Bytes that records may take of a segment that is still empty. */
+static uint32_t
+fresh_room(const struct stream *st, uint32_t extents)
+{
+	return ((st->geometry->segment_bytes - index_tail_bytes(extents)) &
+		~(PAGE_BYTES - 1)) - SEGMENT_HEADER_BYTES;
 }
 
 /* ---- segments ---------------------------------------------------------- */
@@ -74,12 +88,13 @@ close_segment(struct stream *st, uint32_t next, const uint8_t salt[SALT_BYTES])
 	uint32_t size = st->geometry->segment_bytes;
 	uint32_t tail = index_tail_bytes(st->entries);
 	uint32_t at = (size - tail) & ~(PAGE_BYTES - 1);
+	int cold = st->kind == STREAM_CLEANER;
 	struct index_head head = {
 		.segment = st->segment,
-		.stream = STREAM_LOG,
+		.stream = (uint32_t)st->kind,
 		.serial = st->segment_serial,
-		.first_recno = st->segment_first_recno,
-		.last_recno = st->next_recno - 1,
+		.first_recno = cold ? st->ages.oldest : st->segment_first_recno,
+		.last_recno = cold ? st->ages.newest : st->next_recno - 1,
 		.next_segment = next,
 		.entry_count = st->entries,
 	};
@@ -95,7 +110,8 @@ close_segment(struct stream *st, uint32_t next, const uint8_t salt[SALT_BYTES])
 	index_head_encode(&head, st->index);
 	seal_index(st->sealer, segtab_key(st->segtab, st->segment), st->index,
 		   index_bytes(st->entries), buf + (size - tail - at));
-	segtab_set_last_recno(st->segtab, st->segment, st->next_recno - 1);
+	segtab_close(st->segtab, st->segment,
+		     cold ? RECNO_COLD : st->next_recno - 1);
 	return 0;
 }
 
@@ -104,26 +120,28 @@ open_segment(struct stream *st, uint32_t segment)
 {
 	struct segment_sealed sealed = {
 		.segment = segment,
-		.stream = STREAM_LOG,
+		.stream = (uint32_t)st->kind,
 		.serial = st->next_serial++,
 		.session = st->session,
 		.first_recno = st->next_recno,
 	};
 	uint8_t salt[SALT_BYTES], *page;
 	uint64_t durable_to;
-	int rc;
+	int rc = 0;
 
 	/* DESIGN.md promise 8: a fresh key for each use of a segment. */
 	secret_random(salt, sizeof salt);
 	if (st->segment != NO_SEGMENT)
 		rc = close_segment(st, segment, salt);
-	else
+	else if (st->hooks.begin)
 		rc = st->hooks.begin(st->hooks.ctx, segment, sealed.serial,
 				     salt, st->next_recno);
 	if (rc)
 		return rc;
 	st->hooks.known(st->hooks.ctx, &durable_to, &sealed.checkpoint);
 	segtab_use(st->segtab, segment, sealed.serial, salt, RECNO_OPEN);
+	if (st->kind == STREAM_LOG)
+		segtab_tick(st->segtab);
 	rc = own_item(st, segment, 0, PAGE_BYTES, &page);
 	if (rc)
 		return rc;
@@ -134,6 +152,8 @@ open_segment(struct stream *st, uint32_t segment)
 	st->entries = 0;
 	st->segment_first_recno = st->next_recno;
 	st->segment_serial = sealed.serial;
+	st->ages = (struct ages){ UINT64_MAX, 0 };
+	atomic_store(&st->open_chunk, geometry_chunk(st->geometry, segment));
 	return 0;
 }
 
@@ -161,14 +181,40 @@ add_index_entry(struct stream *st, const struct index_entry *entry)
 static int
 segments_needed(const struct stream *st, uint32_t frames)
 {
-	uint32_t fresh = frames_that_fit(
-		((st->geometry->segment_bytes - index_tail_bytes(1)) &
-		 ~(PAGE_BYTES - 1)) - SEGMENT_HEADER_BYTES);
-	uint32_t here = frames_that_fit(room(st));
+	uint32_t fresh = frames_that_fit(fresh_room(st, 1), 1);
+	uint32_t here = frames_that_fit(room(st), 1);
 
 	if (frames == 0)
 		return room(st) < record_bytes(1, 0);
 	return frames <= here ? 0 : (int)((frames - here + fresh - 1) / fresh);
+}
+
+/* A sync that came without a cut has taken the cursor's page along: no page that
+ * holds synced bytes is written again. */
+static void
+leave_synced_page(struct stream *st)
+{
+	if (atomic_load_explicit(&st->beside, memory_order_relaxed) &&
+	    atomic_exchange(&st->beside, 0))
+		st->cursor = (uint32_t)round_up(st->cursor, PAGE_BYTES);
+}
+
+/* Gives the next number and the place at the cursor to a record. */
+static void
+put_record(struct stream *st, struct group *g, uint32_t len, uint8_t *buf)
+{
+	struct item *it = &g->items[g->parts++];
+
+	*it = (struct item){ .group = g, .buf = buf, .segment = st->segment,
+			     .offset = st->cursor, .len = len,
+			     .recno = st->next_recno++ };
+	enqueue(st, it);
+	st->last = (struct cut){ it->recno, st->segment, st->cursor };
+	st->cursor += len;
+	st->stats.records++;
+	st->stats.log_bytes += len;
+	atomic_store_explicit(&st->log_bytes, st->stats.log_bytes,
+			      memory_order_relaxed);
 }
 
 /* Places one record at the cursor. */
@@ -178,7 +224,6 @@ place(struct stream *st, struct group *g, const struct append_change *c,
 {
 	uint32_t frames = c->kind == RECORD_DATA ? count : 0;
 	uint32_t len = record_bytes(1, frames);
-	struct item *it = &g->items[g->parts];
 	struct map_change *change = &g->changes[g->parts];
 	struct index_entry entry = { .kind = c->kind };
 
@@ -193,33 +238,83 @@ place(struct stream *st, struct group *g, const struct append_change *c,
 		return LBS_ENOMEM;
 	change->position =
 		frames ? position_make(st->segment, entry.offset) : 0;
-	*it = (struct item){ .group = g, .buf = *buf, .segment = st->segment,
-			     .offset = st->cursor, .len = len,
-			     .recno = st->next_recno++ };
-	enqueue(st, it);
-	g->parts++;
+	put_record(st, g, len, *buf);
 	*buf += len;
-	st->last = (struct cut){ it->recno, st->segment, st->cursor };
-	st->cursor += len;
-	st->stats.records++;
-	st->stats.log_bytes += len;
-	atomic_store_explicit(&st->log_bytes, st->stats.log_bytes,
-			      memory_order_relaxed);
 	return 0;
+}
+
+/* Places one record of several extents. */
+static int
+place_extents(struct stream *st, struct group *g, const struct append_change *c,
+	      uint8_t *buf)
+{
+	uint32_t at = st->cursor + record_frames_at(c->extent_count);
+
+	assert(append_frames(c) <=
+	       frames_that_fit(room_for(st, c->extent_count), c->extent_count));
+	if (c->ages.oldest < st->ages.oldest)
+		st->ages.oldest = c->ages.oldest;
+	if (c->ages.newest > st->ages.newest)
+		st->ages.newest = c->ages.newest;
+	for (uint32_t i = 0; i < c->extent_count; i++) {
+		struct index_entry entry = { .kind = c->kind, .offset = at,
+					     .extent = c->extents[i] };
+
+		if (add_index_entry(st, &entry))
+			return LBS_ENOMEM;
+		g->changes[i].extent = c->extents[i];
+		g->changes[i].position = position_make(st->segment, at);
+		at += c->extents[i].count_blocks * FRAME_BYTES;
+	}
+	put_record(st, g, at - st->cursor, buf);
+	return 0;
+}
+
+uint32_t
+stream_fits(struct stream *st, uint32_t want)
+{
+	uint32_t n = want;
+
+	pthread_mutex_lock(&st->lock);
+	leave_synced_page(st);
+	while (n && frames_that_fit(room_for(st, n), n) < n)
+		n--;
+	if (n == 0)
+		for (n = want; frames_that_fit(fresh_room(st, n), n) < n; n--)
+			;
+	pthread_mutex_unlock(&st->lock);
+	return n;
+}
+
+uint32_t
+stream_rest(struct stream *st)
+{
+	uint32_t n = 0;
+
+	pthread_mutex_lock(&st->lock);
+	if (st->segment != NO_SEGMENT)
+		n = st->geometry->segment_bytes - st->cursor;
+	pthread_mutex_unlock(&st->lock);
+	return n;
 }
 
 int
 stream_reserve(struct stream *st, struct group *g,
 	       const struct append_change *c, uint8_t *buf)
 {
-	uint32_t frames = c->kind == RECORD_DATA ? c->extent.count_blocks : 0;
+	uint32_t frames = append_frames(c);
 	uint32_t done = 0, total = c->extent.count_blocks;
 	int need, rc;
 
 	if (st->error)
 		return st->error;
+	leave_synced_page(st);
 	/* All segments first: after that nothing but memory can fail. */
-	need = segments_needed(st, frames);
+	if (c->extents)
+		need = frames > frames_that_fit(room_for(st, c->extent_count),
+						c->extent_count);
+	else
+		need = segments_needed(st, frames);
 	assert(need < PARTS_MAX);
 	while (st->spares < need) {
 		rc = st->hooks.next_segment(st->hooks.ctx, c->use_reserve,
@@ -228,8 +323,16 @@ stream_reserve(struct stream *st, struct group *g,
 			return rc;
 		st->spares++;
 	}
+	if (c->extents) {
+		rc = need ? open_segment(st, st->spare[--st->spares]) : 0;
+		if (rc == 0)
+			rc = place_extents(st, g, c, buf);
+		if (rc)
+			goto dead;
+		return 0;
+	}
 	do {
-		uint32_t n = frames ? frames_that_fit(room(st)) : 0;
+		uint32_t n = frames ? frames_that_fit(room(st), 1) : 0;
 
 		if (frames ? n == 0 : room(st) < record_bytes(1, 0)) {
 			rc = open_segment(st, st->spare[--st->spares]);

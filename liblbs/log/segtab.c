@@ -16,10 +16,11 @@
 
 struct segment {
 	uint64_t serial, last_recno;
+	uint64_t closed_at;	/* by the table's clock */
 	uint8_t salt[SALT_BYTES];
 	uint32_t live;
 	_Atomic uint32_t pins;
-	uint8_t filled, used, in_metadata;
+	uint8_t filled, used, in_metadata, held, stuck;
 	_Atomic uint8_t keyed;	/* its key is in keys */
 };
 
@@ -29,6 +30,7 @@ struct segtab {
 	struct segment *seg;
 	uint8_t *keys;		/* secret, AEAD_KEY_BYTES each */
 	uint32_t count, cursor, filled, free;
+	uint64_t clock;
 };
 
 struct segtab *
@@ -137,6 +139,7 @@ segtab_take(struct segtab *t, uint32_t *segment)
 		s->live = 0;
 		s->last_recno = RECNO_OPEN;
 		s->in_metadata = 0;
+		s->stuck = 0;
 		atomic_store(&s->keyed, 0);
 		t->free--;
 		t->cursor = at + 1;
@@ -153,6 +156,7 @@ segtab_release(struct segtab *t, uint32_t segment)
 	struct segment *s = &t->seg[segment];
 
 	pthread_mutex_lock(&t->lock);
+	assert(!s->held);
 	if (s->used) {
 		s->used = 0;
 		s->in_metadata = 0;
@@ -170,6 +174,69 @@ segtab_set_last_recno(struct segtab *t, uint32_t segment, uint64_t recno)
 }
 
 void
+segtab_close(struct segtab *t, uint32_t segment, uint64_t recno)
+{
+	pthread_mutex_lock(&t->lock);
+	t->seg[segment].last_recno = recno;
+	t->seg[segment].closed_at = t->clock;
+	pthread_mutex_unlock(&t->lock);
+}
+
+void
+segtab_tick(struct segtab *t)
+{
+	pthread_mutex_lock(&t->lock);
+	t->clock++;
+	pthread_mutex_unlock(&t->lock);
+}
+
+static int
+by_serial(const void *a, const void *b)
+{
+	const struct segment *x = *(struct segment *const *)a;
+	const struct segment *y = *(struct segment *const *)b;
+
+	return x->serial < y->serial ? -1 : x->serial > y->serial;
+}
+
+int
+segtab_rank(struct segtab *t)
+{
+	struct segment **order = malloc((t->count + 1ul) * sizeof *order);
+	uint32_t n = 0;
+
+	if (!order)
+		return -1;
+	pthread_mutex_lock(&t->lock);
+	for (uint32_t i = 0; i < t->count; i++)
+		if (t->seg[i].used)
+			order[n++] = &t->seg[i];
+	qsort(order, n, sizeof *order, by_serial);
+	for (uint32_t i = 0; i < n; i++)
+		order[i]->closed_at = i;
+	t->clock = n;
+	pthread_mutex_unlock(&t->lock);
+	free(order);
+	return 0;
+}
+
+void
+segtab_hold(struct segtab *t, uint32_t segment, int held)
+{
+	pthread_mutex_lock(&t->lock);
+	t->seg[segment].held = (uint8_t)held;
+	pthread_mutex_unlock(&t->lock);
+}
+
+void
+segtab_set_stuck(struct segtab *t, uint32_t segment)
+{
+	pthread_mutex_lock(&t->lock);
+	t->seg[segment].stuck = 1;
+	pthread_mutex_unlock(&t->lock);
+}
+
+void
 segtab_info(struct segtab *t, uint32_t segment, struct segment_info *out)
 {
 	const struct segment *s = &t->seg[segment];
@@ -181,6 +248,9 @@ segtab_info(struct segtab *t, uint32_t segment, struct segment_info *out)
 	out->last_recno = s->last_recno;
 	out->live = s->live;
 	out->in_metadata = s->in_metadata;
+	out->held = s->held;
+	out->stuck = s->stuck;
+	out->age = t->clock - s->closed_at;
 	memcpy(out->salt, s->salt, SALT_BYTES);
 	pthread_mutex_unlock(&t->lock);
 }
@@ -207,6 +277,18 @@ segtab_live_set(struct segtab *t, uint32_t segment, uint32_t blocks)
 	pthread_mutex_lock(&t->lock);
 	t->seg[segment].live = blocks;
 	pthread_mutex_unlock(&t->lock);
+}
+
+uint64_t
+segtab_live_total(struct segtab *t)
+{
+	uint64_t live = 0;
+
+	pthread_mutex_lock(&t->lock);
+	for (uint32_t i = 0; i < t->count; i++)
+		live += t->seg[i].used ? t->seg[i].live : 0;
+	pthread_mutex_unlock(&t->lock);
+	return live;
 }
 
 const uint8_t *

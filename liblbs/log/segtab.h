@@ -1,6 +1,6 @@
 /*
  * segtab.h - the table of segments in memory: which are room, which are in use,
- * their keys, how many live blocks they hold, who is reading them. About 48
+ * their keys, how many live blocks they hold, who is reading them. About 64
  * bytes and a 32-byte key a segment. Thread-safe.
  */
 #ifndef LBS_LOG_SEGTAB_H
@@ -14,6 +14,9 @@ struct segtab;
 
 /* last_recno of a segment that is still being written. */
 #define RECNO_OPEN UINT64_MAX
+/* Of a segment that the cleaner has filled, until a checkpoint has written the
+ * moves into it: its live count says nothing yet. */
+#define RECNO_COLD (UINT64_MAX - 1)
 
 /* sealer outlives the table. NULL when memory ran out. */
 struct segtab *segtab_new(const struct sealer *sealer, uint32_t count);
@@ -36,6 +39,18 @@ int segtab_take(struct segtab *t, uint32_t *segment);
 /* Gives back a segment: it is room again. */
 void segtab_release(struct segtab *t, uint32_t segment);
 void segtab_set_last_recno(struct segtab *t, uint32_t segment, uint64_t recno);
+/* The segment was filled by its stream: the same, and it is of age 0 now. */
+void segtab_close(struct segtab *t, uint32_t segment, uint64_t recno);
+/* Ages count segments of log: one more was begun. */
+void segtab_tick(struct segtab *t);
+/* After loading: what is in use is as old as its serial's rank tells. 0 or -1
+ * when memory ran out. */
+int segtab_rank(struct segtab *t);
+/* A segment that is being cleaned is held: it stays in use, though it may be
+ * empty, so that no place in it means something new. */
+void segtab_hold(struct segtab *t, uint32_t segment, int held);
+/* It was cleaned and is not empty: no victim again while the store is open. */
+void segtab_set_stuck(struct segtab *t, uint32_t segment);
 
 struct segment_info {
 	int filled, used;
@@ -43,11 +58,15 @@ struct segment_info {
 	uint32_t live;
 	uint8_t salt[SALT_BYTES];
 	int in_metadata;	/* its row is in the metadata file */
+	int held, stuck;
+	uint64_t age;		/* segments of log begun since it was closed */
 };
 void segtab_info(struct segtab *t, uint32_t segment, struct segment_info *out);
 void segtab_set_in_metadata(struct segtab *t, uint32_t segment, int in_metadata);
 void segtab_live_add(struct segtab *t, uint32_t segment, int32_t blocks);
 void segtab_live_set(struct segtab *t, uint32_t segment, uint32_t blocks);
+/* Of all segments in use. */
+uint64_t segtab_live_total(struct segtab *t);
 
 /* The key of a segment in use, valid while it is pinned or being written. NULL
  * if the segment is not in use. */

@@ -14,6 +14,8 @@
 /* A group of 257 blocks over the smallest segments, which hold 13 each. */
 #define PARTS_MAX 24
 #define NO_SEGMENT UINT32_MAX
+/* In the numbers of the cleaner's records and segments: none is the log's. */
+#define CLEANER_NUMBERS (1u << 31)
 
 struct group;
 
@@ -30,9 +32,12 @@ struct item {
 /* One stream_append, on its caller's stack. */
 struct group {
 	struct turn turn;
+	/* A change of one extent is cut into records, an extent each; one of
+	 * several extents is one record. */
 	struct item items[PARTS_MAX];
-	struct map_change changes[PARTS_MAX];
+	struct map_change changes[RECORD_EXTENTS_MAX];
 	int parts, continues;
+	uint32_t extents;	/* of each record */
 	int pushed;		/* parts; owned by the pusher */
 	int done;		/* guarded by the stream's lock: its turn comes */
 };
@@ -44,6 +49,7 @@ struct stream {
 	struct segtab *segtab;
 	struct append_hooks hooks;
 	uint64_t session;
+	int kind;		/* STREAM_LOG or STREAM_CLEANER */
 	uint8_t *zeroes;	/* a page of them */
 	struct turns turns;
 
@@ -55,6 +61,7 @@ struct stream {
 	uint8_t *index;		/* plain index of the open segment */
 	uint32_t entries, index_cap;
 	uint64_t segment_first_recno, segment_serial;
+	struct ages ages;	/* of the cleaner's open segment */
 	uint64_t next_recno, next_serial;
 	struct cut last;	/* record reserved last */
 	uint32_t spare[PARTS_MAX];
@@ -67,10 +74,27 @@ struct stream {
 	uint8_t *dirty;		/* per chunk */
 	struct stream_stats stats;
 	_Atomic uint64_t log_bytes; /* as in stats */
+	_Atomic uint32_t open_chunk; /* of the open segment */
+	_Atomic int beside;	/* that chunk was synced without a cut */
 	/* the group that is being pushed, across batches: owned by the pusher */
 	struct map_change run[GROUP_RECORDS_MAX];
 	int run_len;
 };
+
+/* Blocks of data that a change brings. */
+static inline uint32_t
+append_frames(const struct append_change *c)
+{
+	uint32_t n = 0;
+
+	if (c->kind != RECORD_DATA)
+		return 0;
+	if (!c->extents)
+		return c->extent.count_blocks;
+	for (uint32_t i = 0; i < c->extent_count; i++)
+		n += c->extents[i].count_blocks;
+	return n;
+}
 
 /* Gives a change its record numbers and its places, and puts its records into
  * the queue, not ready; they will lie in buf one behind the other. The lock is

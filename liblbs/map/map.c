@@ -34,6 +34,9 @@ struct map {
 	struct log_position behind;
 	uint64_t peak, hits, loads;
 	int replayed_beyond;	/* replay grew a table over its share */
+	/* mapped blocks: by the persisted map, allowed, and written since the
+	 * tables were begun */
+	uint64_t live, live_max, active_blocks, frozen_blocks;
 };
 
 /*
@@ -198,6 +201,7 @@ apply_one(struct map *map, const struct map_change *c)
 			memtable_put(map->active, key + i,
 				     c->position ? position_next(c->position, i)
 						 : 0);
+	map->active_blocks += c->position ? n : 0;
 }
 
 void
@@ -306,6 +310,83 @@ map_lookup(struct map *map, uint32_t layer, uint64_t lba, uint32_t count,
 	return 0;
 }
 
+static void
+no_pin(void *ctx, uint32_t segment)
+{
+	(void)ctx;
+	(void)segment;
+}
+
+int
+map_holes(struct map *map, uint32_t layer, uint64_t lba, uint32_t count,
+	  uint32_t *holes)
+{
+	uint64_t positions[64];
+	int rc = 0;
+
+	*holes = 0;
+	for (uint32_t n; count && rc == 0; count -= n, lba += n) {
+		n = count < 64 ? count : 64;
+		rc = map_lookup(map, layer, lba, n, positions, no_pin, NULL);
+		for (uint32_t i = 0; i < n && rc == 0; i++)
+			*holes += !positions[i];
+	}
+	return rc;
+}
+
+void
+map_set_live(struct map *map, uint64_t live, uint64_t live_max)
+{
+	pthread_mutex_lock(&map->lock);
+	map->live = live;
+	map->live_max = live_max;
+	pthread_mutex_unlock(&map->lock);
+}
+
+int
+map_allows(struct map *map, uint32_t fresh)
+{
+	int ok;
+
+	pthread_mutex_lock(&map->lock);
+	ok = map->live + map->active_blocks + map->frozen_blocks +
+		     map->admitted_entries + fresh <= map->live_max;
+	pthread_mutex_unlock(&map->lock);
+	return ok;
+}
+
+int
+map_move(struct map *map, const struct extent *extent,
+	 const uint64_t *old_positions, uint64_t position, uint32_t *moved)
+{
+	uint64_t key = map_key(extent->layer, extent->lba), value, page;
+	uint32_t i = 0;
+	int rc = 0;
+
+	*moved = 0;
+	pthread_mutex_lock(&map->lock);
+	while (i < extent->count_blocks) {
+		if (!entry(map, extent->layer, extent->lba + i, &value, &page)) {
+			map->loads++;
+			pthread_mutex_unlock(&map->lock);
+			rc = map->load(map->ctx, extent->layer, page);
+			pthread_mutex_lock(&map->lock);
+			if (rc)
+				break;
+			continue;
+		}
+		if (value == old_positions[i]) {
+			memtable_put(map->active, key + i,
+				     position_next(position, i));
+			++*moved;
+		}
+		i++;
+	}
+	unadmit(map, extent->count_blocks, 0);
+	pthread_mutex_unlock(&map->lock);
+	return rc;
+}
+
 int
 map_status(struct map *map, uint32_t layer, uint64_t lba, uint64_t count,
 	   int *mapped, uint64_t *same)
@@ -365,6 +446,8 @@ map_freeze(struct map *map, struct log_position *behind)
 	ok = !map->is_frozen;
 	if (ok) {
 		t = map->frozen;
+		map->frozen_blocks = map->active_blocks;
+		map->active_blocks = 0;
 		map->frozen = map->active;
 		map->active = t;
 		map->is_frozen = 1;
@@ -432,6 +515,7 @@ map_thaw(struct map *map)
 		}
 	}
 	memtable_clear(map->frozen);
+	map->frozen_blocks = 0;
 	map->is_frozen = 0;
 	pthread_mutex_unlock(&map->lock);
 }

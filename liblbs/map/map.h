@@ -38,6 +38,15 @@ void map_free(struct map *map);
  * applied); 0: a checkpoint must make room first. Sealing takes longer than
  * memory: where a small change will go is fetched into the cache meanwhile. */
 int map_admit(struct map *map, const struct extent *extent, int is_unmap);
+/* DESIGN.md promise 9: at most so many blocks may be mapped; live of them are by
+ * the persisted map. */
+void map_set_live(struct map *map, uint64_t live, uint64_t live_max);
+/* 1 if fresh more mapped blocks are allowed, when each block that was written
+ * since the last checkpoint or is being written counts as new. */
+int map_allows(struct map *map, uint32_t fresh);
+/* Counts the holes of a range. */
+int map_holes(struct map *map, uint32_t layer, uint64_t lba, uint32_t count,
+	      uint32_t *holes);
 /* Gives back what was set aside for a change that will not come. */
 void map_unadmit(struct map *map, const struct extent *extent, int is_unmap);
 /* 1 if a checkpoint should start soon for the sake of room. */
@@ -54,6 +63,12 @@ void map_apply(struct map *map, const struct map_change *changes, int count,
 /* The same in replay: nothing was admitted, memory may grow. 0 or LBS_ENOMEM. */
 int map_replay(struct map *map, const struct map_change *changes, int count,
 	       const struct log_position *behind);
+/* The cleaner has copied blocks: where an entry still is the old position it
+ * becomes the new one, and moved counts it; whatever a writer has done since
+ * stands. The extent was admitted. 0, or an error of loading a page, with what
+ * was moved so far. */
+int map_move(struct map *map, const struct extent *extent,
+	     const uint64_t *old_positions, uint64_t position, uint32_t *moved);
 /* The position behind the last change applied. */
 void map_position(struct map *map, struct log_position *out);
 void map_position_set(struct map *map, const struct log_position *position);

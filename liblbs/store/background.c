@@ -203,11 +203,11 @@ background_after_write(lbs_store *s)
 		/* The hard bound: writers wait for the card. */
 		if (st.unsynced_bytes >= 2 * s->sync_bytes)
 			rc = store_flush(s);
-		return rc;
+		return rc ? rc : store_clean_pace(s);
 	}
 	if (st.unsynced_bytes >= s->sync_bytes)
 		rc = store_flush(s);
 	if (rc == 0 && checkpoint_due(s))
 		rc = store_checkpoint(s);
-	return rc;
+	return rc ? rc : store_clean_pace(s);
 }

@@ -3,7 +3,8 @@
  * record, and frees what died. FORMAT.md section 9.
  *
  *   1. freeze the map's changes at a log position R (writers go on);
- *   2. flush: all that the frozen changes name is durable, the anchor is >= R;
+ *   2. flush: all that the frozen changes name is durable, in the cleaner's
+ *      segments, too, and the anchor is >= R;
  *   3. write the changes region by region in small transactions ("slices"),
  *      each with the live counts it changes and the newest anchor: a crash
  *      between slices leaves a map that replay from the old position brings to
@@ -12,6 +13,7 @@
  *      the log before it, and frees segments (DESIGN.md conditions 8 and 9);
  *   5. forget the frozen changes; freed segments become room.
  */
+#include "liblbs/store/clean.h"
 #include "liblbs/store/slice.h"
 
 #include <stdlib.h>
@@ -76,7 +78,7 @@ is_free_now(lbs_store *s, uint32_t segment, const struct log_position *behind)
 	struct segment_info info;
 
 	segtab_info(s->segtab, segment, &info);
-	return info.used && !info.live && info.last_recno <= behind->recno &&
+	return info.used && !info.live && !info.held && info.last_recno <= behind->recno &&
 	       segment != behind->segment &&
 	       !(s->anchor.recno && segment == s->anchor.segment);
 }
@@ -140,8 +142,10 @@ write_checkpoint(lbs_store *s, const struct log_position *behind)
 		rc = mapwrite(&sl, runs, n);
 	if (rc == 0)
 		rc = slice_end(&sl);
-	if (rc == 0)
+	if (rc == 0) {
+		clean_written(s);
 		rc = finish(&sl, behind, freed);
+	}
 	if (rc == 0) {
 		store_db_lock(s);
 		meta_fold(s->meta);
@@ -149,6 +153,7 @@ write_checkpoint(lbs_store *s, const struct log_position *behind)
 	}
 	if (rc)
 		goto out;
+	store_room_settle(s);
 	map_thaw(s->map);
 	for (uint32_t i = 0; i < segments; i++)
 		if (freed[i])
@@ -165,22 +170,25 @@ store_checkpoint(lbs_store *s)
 {
 	struct log_position behind;
 	struct stream_stats stats;
-	int rc = store_may_write(s);
+	int rc = store_may_write(s), freed;
 
 	if (rc)
 		return rc;
 	pthread_mutex_lock(&s->checkpointing);
 	map_position(s->map, &behind);
-	if (behind.recno <= atomic_load(&s->checkpoint_recno) &&
+	freed = s->cleaner && atomic_exchange(&s->cleaner->freed, 0);
+	if (behind.recno <= atomic_load(&s->checkpoint_recno) && !freed &&
 	    map_clean(s->map))
 		goto out;
 	stream_stats(s->stream, &stats);
 	/* Only this function freezes and thaws, under checkpointing. */
-	if (!map_freeze(s->map, &behind)) {
+	if (!clean_freeze(s, &behind)) {
 		rc = atomic_load(&s->failed) ? LBS_EFAILED : LBS_EINTERNAL;
 		goto out;
 	}
 	rc = store_flush_anchored(s);
+	if (rc == 0)
+		rc = clean_sync(s);
 	if (rc == 0) {
 		rc = write_checkpoint(s, &behind);
 		if (rc)

@@ -43,6 +43,18 @@ auto_segment(uint64_t capacity)
 	return segment;
 }
 
+/* Segments of a capacity that hold no data at the least. */
+static uint64_t
+overhead(uint64_t capacity, const struct lbs_create_options *o)
+{
+	uint32_t segment = (uint32_t)o->segment_size_bytes;
+
+	return room_overhead((uint32_t)(capacity / segment),
+			     store_reserve_segments(
+				     store_sync_bytes(0, capacity), segment),
+			     segment);
+}
+
 static int
 is_power_of_two(uint64_t v)
 {
@@ -99,18 +111,13 @@ settle(struct lbs_create_options *o, uint64_t segment_min,
 			    "size and below 4 GiB");
 	if (!o->capacity_bytes) {
 		uint64_t base = round_up(floor * 5 / 4, o->segment_size_bytes);
-		uint64_t sync = store_sync_bytes(0, base);
 
-		o->capacity_bytes =
-			base + (store_reserve_segments(
-					sync, (uint32_t)o->segment_size_bytes) +
-				4) * o->segment_size_bytes;
+		o->capacity_bytes = base + overhead(base * 9 / 8, o) *
+						   o->segment_size_bytes;
 	}
 	o->capacity_bytes =
 		o->capacity_bytes / o->segment_size_bytes * o->segment_size_bytes;
-	floor = (store_reserve_segments(store_sync_bytes(0, o->capacity_bytes),
-					(uint32_t)o->segment_size_bytes) +
-		 3) * o->segment_size_bytes;
+	floor = (overhead(o->capacity_bytes, o) + 1) * o->segment_size_bytes;
 	if (o->capacity_bytes < floor)
 		return fail(log, LBS_EINVAL,
 			    "the capacity must be at least %llu MiB with "
@@ -153,12 +160,20 @@ make_card_file(const struct store_env *env, const struct sealer *sealer,
 static int
 fill_first(lbs_store *s, const struct lbs_create_options *o)
 {
-	uint32_t want = o->preallocate ? s->geometry.segment_count
-				       : s->reserve_segments + 2;
+	uint32_t all = s->geometry.segment_count;
+	uint32_t want = o->preallocate ? all
+				       : room_overhead(all, s->reserve_segments,
+						       s->geometry.segment_bytes) + 1;
+	uint32_t filled, free;
 	int rc = 0;
 
-	for (uint32_t i = 0; i < want && rc == 0; i++) {
+	segtab_room(s->segtab, &filled, &free);
+	while (filled < want && rc == 0) {
 		rc = store_fill_one(s);
+		/* The store's own thread may be filling, too. */
+		segtab_room(s->segtab, &filled, &free);
+		if (rc == LBS_ENOSPC && filled >= want)
+			rc = 0;
 		if (rc == LBS_ENOSPC)
 			rc = fail(&s->log, rc,
 				  "the card has no room for the first %u "
@@ -166,7 +181,7 @@ fill_first(lbs_store *s, const struct lbs_create_options *o)
 				  "capacity", want);
 		if (rc == 0 && o->progress &&
 		    o->progress(o->progress_ctx,
-				(i + 1ull) * s->geometry.segment_bytes,
+				(uint64_t)filled * s->geometry.segment_bytes,
 				(uint64_t)want * s->geometry.segment_bytes))
 			rc = fail(&s->log, LBS_ECANCELLED, "interrupted");
 	}

@@ -5,7 +5,7 @@
  * Growing a FAT file while logging into it would rewrite both FATs at each
  * sync; in the steady state nothing grows.
  */
-#include "liblbs/store/internal.h"
+#include "liblbs/store/clean.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -67,6 +67,10 @@ write_segment(lbs_store *s, uint32_t segment)
 			   "and open the store again");
 	}
 	pthread_mutex_unlock(&s->syncing);
+	if (s->stream)
+		stream_synced_beside(s->stream, chunk);
+	if (s->cleaner)
+		stream_synced_beside(s->cleaner->stream, chunk);
 	if (!err && (made || geometry_offset(&s->geometry, segment) == 0))
 		err = card->ops->sync_dir(card);
 	return err;
@@ -161,37 +165,13 @@ check_not_newer(lbs_store *s, uint32_t segment)
 			  segment, (unsigned long long)(on_card.serial >> 32));
 }
 
-/* Segments that recovery would need for the log beyond the anchor and one group
- * more, whatever the number of writers that got in below the sync bound. */
-static uint32_t
-tail_segments(lbs_store *s)
-{
-	uint64_t tail = stream_log_bytes(s->stream) -
-			atomic_load(&s->log_bytes_anchored);
-	uint32_t usable = s->geometry.segment_bytes -
-			  s->geometry.segment_bytes / 8 - 2 * PAGE_BYTES;
-
-	return (uint32_t)((tail + GROUP_BLOCKS_MAX * FRAME_BYTES) / usable) + 2;
-}
-
 int
 store_next_segment(void *ctx, int level, uint32_t *segment)
 {
 	lbs_store *s = ctx;
-	uint32_t filled, free, keep;
+	uint32_t filled, free, keep = store_room_kept(s, level);
 	int rc, tries = 0;
 
-	keep = level == ROOM_RECOVERY ? 0
-	       : level == ROOM_DISCARD ? s->reserve_segments - 1
-				       : s->reserve_segments;
-	/* Openings may have used up what is kept back for them; a discard, which
-	 * alone makes room again, leaves them what they need at this moment. */
-	if (level == ROOM_DISCARD && tail_segments(s) < keep)
-		keep = tail_segments(s);
-	/* If this refuses, the checkpoint that the writer then asks for moves
-	 * the anchor, and the tail is short again. */
-	if (level == ROOM_ORDINARY && s->stream && tail_segments(s) > keep)
-		keep = tail_segments(s);
 	for (;;) {
 		segtab_room(s->segtab, &filled, &free);
 		/* What is not filled yet counts as room while the card has it. */

@@ -6,7 +6,7 @@
  * commits the anchor on internal flash, and only then answers. Flushes that
  * arrive while one is under way share the next one.
  */
-#include "liblbs/store/internal.h"
+#include "liblbs/store/clean.h"
 
 #include <string.h>
 
@@ -40,19 +40,28 @@ commit_anchor(lbs_store *s, const struct cut *cut)
 	return rc;
 }
 
-static int
-sync_chunks(lbs_store *s)
+/* The other stream may have written to the chunk, too. */
+static void
+tell_other(lbs_store *s, const struct stream *st, uint32_t chunk)
+{
+	if (s->cleaner)
+		stream_synced_beside(st == s->stream ? s->cleaner->stream
+						     : s->stream, chunk);
+}
+
+int
+store_sync_chunks(lbs_store *s, struct stream *st, uint8_t *dirty)
 {
 	uint32_t chunks = geometry_chunk(&s->geometry,
 					 s->geometry.segment_count) + 1;
 	struct medium *card = s->env.card;
 	char name[MEDIUM_NAME_BYTES];
 
-	stream_take_dirty(s->stream, s->flush.chunks);
+	stream_take_dirty(st, dirty);
 	for (uint32_t i = 0; i < chunks; i++) {
 		int err = 0, rc = 0;
 
-		if (!s->flush.chunks[i])
+		if (!dirty[i])
 			continue;
 		count(s, LBS_STAT_CARD_SYNCS, 1);
 		pthread_mutex_lock(&s->syncing);
@@ -70,6 +79,7 @@ sync_chunks(lbs_store *s)
 		pthread_mutex_unlock(&s->syncing);
 		if (rc)
 			return rc;
+		tell_other(s, st, i);
 	}
 	return 0;
 }
@@ -78,7 +88,7 @@ sync_chunks(lbs_store *s)
 static int
 lead(lbs_store *s, const struct cut *cut, uint64_t log_bytes, int anchored)
 {
-	int rc = sync_chunks(s);
+	int rc = store_sync_chunks(s, s->stream, s->flush.chunks);
 
 	if (rc)
 		return rc;

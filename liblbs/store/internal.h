@@ -6,8 +6,9 @@
  * reads go on, writes and flushes fail) -> closed. Opening again recovers.
  *
  * Locks, in the order in which they may be taken:
- *   checkpointing, flush.lock, stream (liblbs/log/append.c), filling, syncing, db,
- *   map (liblbs/map/map.c), segtab, synced_lock, failure_lock.
+ *   cleaner->lock, checkpointing, cleaner->moving, flush.lock, streams
+ *   (liblbs/log/append.c), filling, syncing, db, map (liblbs/map/map.c), segtab,
+ *   synced_lock, failure_lock.
  */
 #ifndef LBS_STORE_INTERNAL_H
 #define LBS_STORE_INTERNAL_H
@@ -40,7 +41,10 @@
 #define SYNC_SECONDS 5
 
 /* Who may take the segments that are kept back. */
-enum { ROOM_ORDINARY = 0, ROOM_DISCARD = 1, ROOM_RECOVERY = 2 };
+enum { ROOM_ORDINARY = 0, ROOM_DISCARD = 1, ROOM_RECOVERY = 2,
+       ROOM_CLEANER = 3 };
+/* The most segments that one round cleans. */
+#define CLEAN_VICTIMS_MAX 32u
 
 struct lbs_vdisk {
 	lbs_store *store;
@@ -63,7 +67,8 @@ struct lbs_store {
 	uint8_t *data_key;	/* secret */
 	int freshness;
 	uint64_t session;
-	uint32_t reserve_segments;
+	uint32_t reserve_segments; /* kept back for recovery */
+	uint32_t segment_blocks; /* single blocks that a segment holds */
 	uint64_t sync_bytes, checkpoint_log_bytes, fill_ahead_bytes;
 	struct meta_vdisk vdisks[VDISKS_MAX];
 	int vdisk_count;
@@ -72,6 +77,7 @@ struct lbs_store {
 	struct segtab *segtab;
 	struct map *map;
 	struct stream *stream;	/* NULL when read-only */
+	struct cleaner *cleaner; /* NULL when read-only, and during recovery */
 	struct ranges ranges;
 
 	/* guarded by db (store_db_lock): the metadata connection and what
@@ -181,8 +187,37 @@ int store_fill_wanted(lbs_store *s);
 /* The stream's next_segment. */
 int store_next_segment(void *ctx, int level, uint32_t *segment);
 
+/* room.c: how many single blocks a segment holds; how many segments a round
+ * cleans; how many a request of a guest may span; how many hold no data at the
+ * least, some of them kept for recovery; how many blocks may live in the rest. */
+uint32_t room_segment_blocks(uint32_t segment_bytes);
+uint32_t room_clean_batch(uint32_t segments);
+uint32_t room_group_segments(uint32_t segment_bytes);
+uint32_t room_overhead(uint32_t segments, uint32_t recovery,
+		       uint32_t segment_bytes);
+uint64_t room_live_max(uint32_t segments, uint32_t recovery,
+		       uint32_t segment_bytes);
+/* Tells the map how many blocks live and may: at opening and with checkpoints. */
+void store_room_settle(lbs_store *s);
+/* Segments that a taker of that level must leave. */
+uint32_t store_room_kept(lbs_store *s, int level);
+/* Blocks that writers may append before they meet the reserves. */
+uint64_t store_room_blocks(lbs_store *s);
+/* How many victims a round that begins now may have. */
+uint32_t store_clean_batch(lbs_store *s);
+/* May these blocks be written? Writing over blocks always may. LBS_ENOSPC. */
+int store_room_admit(lbs_store *s, const struct extent *extent);
+/* After a write: the cleaner's share of the time. */
+int store_clean_pace(lbs_store *s);
+/* After a write found no segment: 1 if it is worth trying again, 0 if nothing is
+ * to be gained, or an error. tries counts from 0. */
+int store_make_room(lbs_store *s, unsigned tries);
+
 /* flush.c */
 int store_flush(lbs_store *s);
+/* Syncs the chunks that a stream has written since the last time; chunks is
+ * scratch, a byte each. */
+int store_sync_chunks(lbs_store *s, struct stream *st, uint8_t *chunks);
 /* The same, and also an anchor when freshness=checkpoint would do without. */
 int store_flush_anchored(lbs_store *s);
 /* Commits the anchor with whatever transaction is open; db is held. */
@@ -208,6 +243,9 @@ int store_recover(lbs_store *s, const struct card_sealed *card);
 /* session.c */
 /* Makes the stream of a new session; recovery is its first user. */
 int store_stream_start(lbs_store *s);
+/* Hooks that both streams have. */
+void store_stream_failed(void *ctx, int code);
+void store_stream_known(void *ctx, uint64_t *durable_to, uint64_t *checkpoint);
 
 /* load.c */
 /* Keys, geometry and bounds, by the store's row: s->meta is open. */

@@ -301,7 +301,8 @@ lbs_vdisk_read(lbs_vdisk *v, void *buf, size_t len, uint64_t offset)
 static int
 append(lbs_store *s, struct append_change *c)
 {
-	int is_unmap = c->kind == RECORD_UNMAP, retried = 0, rc;
+	int is_unmap = c->kind == RECORD_UNMAP, rc;
+	unsigned tries = 0;
 
 	/* For each group of a long request: a store that failed meanwhile takes
 	 * no more of it. */
@@ -310,6 +311,11 @@ append(lbs_store *s, struct append_change *c)
 		return rc;
 	if (!is_unmap && atomic_load(&s->meta_low) && !store_meta_has_room(s))
 		return LBS_ENOSPC;
+	if (!is_unmap) {
+		rc = store_room_admit(s, &c->extent);
+		if (rc)
+			return rc;
+	}
 	for (;;) {
 		while (!map_admit(s->map, &c->extent, is_unmap)) {
 			rc = store_checkpoint(s);
@@ -320,14 +326,13 @@ append(lbs_store *s, struct append_change *c)
 		if (rc == 0)
 			return background_after_write(s);
 		map_unadmit(s->map, &c->extent, is_unmap);
-		if (rc != LBS_ENOSPC || retried++)
-			break;
-		/* Perhaps something died since the last checkpoint. */
-		rc = store_checkpoint(s);
-		if (rc)
-			break;
+		if (rc != LBS_ENOSPC)
+			return rc;
+		/* Outside of the stream's lock: others go on. */
+		rc = store_make_room(s, tries++);
+		if (rc <= 0)
+			return rc ? rc : LBS_ENOSPC;
 	}
-	return rc;
 }
 
 /* A guest write of up to GROUP_BYTES being turned into blocks. */

@@ -2,7 +2,7 @@
  * open.c - the life of an open store in whatever environment: loading, recovery,
  * threads, and a clean end.
  */
-#include "liblbs/store/internal.h"
+#include "liblbs/store/clean.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +86,7 @@ store_free(lbs_store *s, int abandon)
 {
 	if (!s)
 		return;
+	cleaner_free(s);
 	stream_free(s->stream);
 	map_free(s->map);
 	segtab_free(s->segtab);
@@ -153,7 +154,11 @@ store_open_env(const struct store_env *env,
 		rc = s->map ? 0 : fail(&s->log, LBS_ENOMEM, "out of memory");
 	}
 	if (rc == 0)
+		store_room_settle(s);
+	if (rc == 0)
 		rc = store_recover(s, &on_card);
+	if (rc == 0 && !s->rdonly)
+		rc = cleaner_start(s);
 	if (rc == 0 && !s->rdonly) {
 		start_run_page(s);
 		/* What was replayed counts towards the next checkpoint; too
@@ -218,6 +223,7 @@ lbs_store_close(lbs_store *s)
 	if (s->forks != store_forks())
 		return LBS_EFORK; /* the parent's: not even memory is ours */
 	background_stop(s);
+	cleaner_stop(s);
 	if (!s->rdonly)
 		rc = atomic_load(&s->failed) ? LBS_EFAILED : finish(s);
 	store_free(s, rc != 0 || s->rdonly);

@@ -70,15 +70,15 @@ hook_applied(void *ctx, const struct map_change *changes, int n,
 				 __ATOMIC_RELEASE);
 }
 
-static void
-hook_failed(void *ctx, int code)
+void
+store_stream_failed(void *ctx, int code)
 {
 	store_fail(ctx, code, "the card failed while the log was written: check "
 		   "the card and open the store again");
 }
 
-static void
-hook_known(void *ctx, uint64_t *durable_to, uint64_t *checkpoint)
+void
+store_stream_known(void *ctx, uint64_t *durable_to, uint64_t *checkpoint)
 {
 	lbs_store *s = ctx;
 
@@ -94,11 +94,11 @@ store_stream_start(lbs_store *s)
 		.next_segment = store_next_segment,
 		.begin = hook_begin,
 		.applied = hook_applied,
-		.failed = hook_failed,
-		.known = hook_known,
+		.failed = store_stream_failed,
+		.known = store_stream_known,
 	};
 
 	s->stream = stream_new(&s->sealer, &s->geometry, s->env.card, s->segtab,
-			       &hooks, s->session);
+			       &hooks, s->session, STREAM_LOG);
 	return s->stream ? 0 : fail(&s->log, LBS_ENOMEM, "out of memory");
 }

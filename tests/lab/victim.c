@@ -16,7 +16,7 @@
 /* Small enough that every byte of what is in use can be flipped. */
 static const struct world_shape shape = {
 	.vdisk_bytes = 320 * KIB,
-	.capacity_bytes = 4 * 1024 * KIB,
+	.capacity_bytes = 5 * 1024 * KIB,
 	.segment_bytes = 64 * KIB,
 	.chunk_bytes = 256 * KIB,
 	.checkpoint_log_bytes = 64 * 1024 * KIB,

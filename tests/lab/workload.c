@@ -16,7 +16,7 @@
 
 const struct world_shape workload_shape = {
 	.vdisk_bytes = 1280 * KIB + 3 * 512,
-	.capacity_bytes = 7 * MIB,
+	.capacity_bytes = 102 * 64 * KIB,
 	.segment_bytes = 64 * KIB,
 	.chunk_bytes = 1 * MIB,
 	.checkpoint_log_bytes = 384 * KIB,
@@ -98,6 +98,8 @@ static void account(struct run *r)
 		return;
 	look_at_card(r);
 	s->checkpoints += world_stat(r->w, LBS_STAT_CHECKPOINTS);
+	s->cleaned += world_stat(r->w, LBS_STAT_CLEANED_SEGMENTS);
+	s->moved += world_stat(r->w, LBS_STAT_CLEANED_BLOCKS);
 	s->log_segments += world_stat(r->w, LBS_STAT_CARD_LOG_BYTES) /
 			   r->w->shape.segment_bytes;
 }
@@ -164,6 +166,8 @@ static int step_once(struct run *r, unsigned step)
 		return world_write(w, 4096 * 7 + 1001, MIB, 0);
 	if (step == 50)
 		return discard_all(r);
+	if (step == 29 || step == 62 || step == 104)
+		return lbs_store_clean(w->store, 0, NULL, NULL);
 	if (step == 55 || step == 90)
 		return world_write(w, place(r, MIB), MIB, step == 90 ? LBS_FUA : 0);
 	if (dice < 26) {

@@ -11,10 +11,10 @@
 #include "tests/lab/world.h"
 
 /* A vdisk of 1.25 MiB and a bit over 64 KiB segments, so few that the log comes
- * round; checkpoints and syncs every few hundred KiB. */
+ * round and the cleaner works; checkpoints and syncs every few hundred KiB. */
 extern const struct world_shape workload_shape;
 /* The same on so small a card that requests are refused now and then. */
-#define WORKLOAD_TIGHT_BYTES (5u << 20)
+#define WORKLOAD_TIGHT_BYTES (92u << 16)
 
 /* What a run came through; counted from what the store and the card show. */
 struct workload_seen {
@@ -22,6 +22,7 @@ struct workload_seen {
 	uint64_t checkpoints, log_segments;
 	uint64_t reuses;	/* a segment's header was seen with a new salt */
 	uint64_t refusals;	/* requests that got "no space" */
+	uint64_t cleaned, moved; /* segments and blocks, by the cleaner */
 };
 
 enum { WORKLOAD_DONE, WORKLOAD_CUT, WORKLOAD_FAILED };

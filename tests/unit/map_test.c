@@ -290,6 +290,121 @@ replay_may_go_over_the_limit_and_comes_back(void **state)
 	assert_true(s.bytes <= s.limit_bytes);
 }
 
+/* ---- the cleaner ------------------------------------------------------------ */
+
+/* Moves [lba, lba + count) from where the list says to position. */
+static uint32_t
+move(uint64_t lba, uint32_t count, const uint64_t *old, uint64_t position)
+{
+	const struct extent e = { LAYER, count, lba };
+	uint32_t moved = 0, same = 0;
+
+	if (!map_admit(map, &e, 0))
+		return 0;
+	for (uint32_t i = 0; i < count; i++) {
+		if (model[lba + i] != old[i])
+			continue;
+		model[lba + i] = position_next(position, i);
+		same++;
+	}
+	assert_int_equal(map_move(map, &e, old, position, &moved), 0);
+	assert_int_equal(moved, same);
+	return moved;
+}
+
+static void
+look_at(uint64_t lba, uint32_t count)
+{
+	uint64_t positions[64];
+
+	assert_int_equal(map_lookup(map, LAYER, lba, count, positions, pin,
+				    NULL), 0);
+	assert_memory_equal(positions, model + lba, count * sizeof *positions);
+}
+
+static void
+a_move_never_overrules_a_writer(void **state)
+{
+	struct log_position before, after;
+	uint64_t old[8];
+
+	(void)state;
+	assert_true(apply(100, 8, 0));
+	memcpy(old, model + 100, sizeof old);
+	/* Of eight, one is written again and two are discarded meanwhile. */
+	assert_true(apply(103, 1, 0));
+	assert_true(apply(106, 2, 1));
+	map_position(map, &before);
+	assert_int_equal(move(100, 8, old, position_make(900, 8192)), 5);
+	map_position(map, &after);
+	/* The log has not gone on. */
+	assert_int_equal(after.recno, before.recno);
+	look_at(90, 30);
+	/* A second time nothing is where it was. */
+	assert_int_equal(move(100, 8, old, position_make(901, 8192)), 0);
+	/* And a writer behind the move wins. */
+	assert_true(apply(100, 8, 0));
+	look_at(90, 30);
+}
+
+/* Moves among changes, checkpoints in steps and pages that come and go. */
+static void
+moves_between_everything(void **state)
+{
+	uint64_t old[8], moved = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < 20000; i++) {
+		uint64_t lba = draw(BLOCKS - 8);
+
+		memcpy(old, model + lba, sizeof old);
+		for (int k = 0; k < 8; k++)
+			if (!old[k] || draw(8) == 0)
+				old[k] = UINT64_MAX; /* never there */
+		change();
+		moved += move(lba, 8, old, position_make(100000 + i, 8192));
+		look();
+		if (draw(50) == 0 || map_wants_checkpoint(map))
+			checkpoint_begin();
+		checkpoint_step(draw(5));
+		limit_holds();
+	}
+	assert_true(moved > 100);
+	checkpoint_begin();
+	checkpoint_step(SIZE_MAX);
+	for (int i = 0; i < 2000; i++)
+		look();
+}
+
+static void
+so_many_blocks_may_live(void **state)
+{
+	const struct extent e = { LAYER, 10, 5000 };
+	uint32_t holes;
+
+	(void)state;
+	map_set_live(map, 100, 130);
+	assert_true(map_allows(map, 30));
+	assert_false(map_allows(map, 31));
+	/* What is set aside counts, and what was applied. */
+	assert_true(map_admit(map, &e, 0));
+	assert_true(map_allows(map, 20));
+	assert_false(map_allows(map, 21));
+	map_unadmit(map, &e, 0);
+	assert_true(apply(5000, 10, 0));
+	assert_true(map_allows(map, 20));
+	assert_false(map_allows(map, 21));
+	assert_int_equal(map_holes(map, LAYER, 4990, 200, &holes), 0);
+	assert_int_equal(holes, 190);
+	/* Frozen, it counts until it is in the persisted number. */
+	checkpoint_begin();
+	assert_false(map_allows(map, 21));
+	map_set_live(map, 110, 130);
+	checkpoint_step(SIZE_MAX);
+	assert_true(map_allows(map, 20));
+	assert_false(map_allows(map, 21));
+}
+
 static void
 the_position_goes_with_the_changes(void **state)
 {
@@ -383,6 +498,9 @@ main(int argc, char **argv)
 		STORY(what_was_set_aside_is_given_back),
 		STORY(a_checkpoint_is_wanted_before_room_runs_out),
 		STORY(replay_may_go_over_the_limit_and_comes_back),
+		STORY(a_move_never_overrules_a_writer),
+		STORY(moves_between_everything),
+		STORY(so_many_blocks_may_live),
 		STORY(the_position_goes_with_the_changes),
 		STORY(a_page_that_cannot_be_loaded_is_an_error),
 		STORY(readers_never_see_an_older_map),

@@ -172,6 +172,59 @@ facts_are_kept(void **state)
 	assert_false(info.used || info.in_metadata);
 }
 
+static void
+ages_count_segments_of_log(void **state)
+{
+	const uint8_t salt[SALT_BYTES] = { 0 };
+	struct segment_info info;
+
+	(void)state;
+	/* As loaded: ranked by serial, whatever their place. */
+	segtab_use(table, 5, 10, salt, 0);
+	segtab_use(table, 1, 30, salt, 0);
+	segtab_use(table, 3, 20, salt, 0);
+	assert_int_equal(segtab_rank(table), 0);
+	segtab_info(table, 5, &info);
+	assert_int_equal(info.age, 3);
+	segtab_info(table, 3, &info);
+	assert_int_equal(info.age, 2);
+	segtab_info(table, 1, &info);
+	assert_int_equal(info.age, 1);
+	segtab_tick(table);
+	segtab_close(table, 3, RECNO_COLD);
+	segtab_tick(table);
+	segtab_info(table, 3, &info);
+	assert_int_equal(info.age, 1);
+	assert_true(info.last_recno == RECNO_COLD);
+	segtab_info(table, 5, &info);
+	assert_int_equal(info.age, 5);
+	segtab_live_set(table, 5, 7);
+	segtab_live_set(table, 1, 4);
+	assert_int_equal(segtab_live_total(table), 11);
+}
+
+static void
+marks_end_with_the_use(void **state)
+{
+	const uint8_t salt[SALT_BYTES] = { 0 };
+	struct segment_info info;
+	uint32_t s;
+
+	(void)state;
+	segtab_fill(table, 2);
+	segtab_use(table, 2, 10, salt, 0);
+	segtab_hold(table, 2, 1);
+	segtab_set_stuck(table, 2);
+	segtab_info(table, 2, &info);
+	assert_true(info.held && info.stuck);
+	assert_int_equal(segtab_take(table, &s), -1);
+	segtab_hold(table, 2, 0);
+	segtab_release(table, 2);
+	assert_int_equal(segtab_take(table, &s), 0);
+	segtab_info(table, s, &info);
+	assert_false(info.held || info.stuck);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -183,6 +236,8 @@ main(int argc, char **argv)
 		STORY(a_segment_in_use_has_the_key_of_its_salt),
 		STORY(known_use_of_a_filled_segment_is_no_room),
 		STORY(facts_are_kept),
+		STORY(ages_count_segments_of_log),
+		STORY(marks_end_with_the_use),
 	};
 
 	unit_seed(argc, argv);

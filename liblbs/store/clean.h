@@ -1,0 +1,97 @@
+/*
+ * clean.h - the cleaner: copies what is live out of mostly dead segments into
+ * segments of its own, so that the old ones become room. Shared by the files of
+ * liblbs/store. DESIGN.md, "The cleaner".
+ *
+ * Work goes in rounds of a few victims, a round in small steps: list what the
+ * victims hold, copy it, write the checkpoint that frees them. Whoever needs
+ * room takes steps; so does the cleaner's thread.
+ */
+#ifndef LBS_STORE_CLEAN_H
+#define LBS_STORE_CLEAN_H
+
+#include "liblbs/map/memtable.h"
+#include "liblbs/meta/mapstore.h"
+#include "liblbs/store/internal.h"
+
+/* The most blocks that a step copies: what a write may wait for. */
+#define CLEAN_STEP_BLOCKS 32u
+
+enum clean_phase { CLEAN_IDLE, CLEAN_LISTING, CLEAN_COPYING, CLEAN_ENDING };
+
+/* A live block of a victim, as the round found it. */
+struct clean_block {
+	uint64_t key;		/* layer and lba, see map_key */
+	uint64_t position;
+	uint64_t age;		/* the number of the record that wrote it */
+};
+
+/* What a victim holds by its index, or by its records: clean_list.c. */
+struct clean_list {
+	uint32_t segment;
+	struct index_entry *entries;
+	uint32_t count, at;	/* entries, and which is next */
+	uint32_t block;		/* of that entry */
+	uint64_t age;		/* of the first entry, of all if !ages_count */
+	int ages_count;		/* each entry is a record of its own */
+};
+
+/* Reads a victim's list. A damaged one is shorter; never an error but for
+ * memory. */
+int clean_list_begin(lbs_store *s, uint32_t segment, struct clean_list *list);
+void clean_list_end(struct clean_list *list);
+/* The next block of data that the segment holds, live or not; 0 at the end. */
+int clean_list_next(struct clean_list *list, struct clean_block *out);
+
+struct cleaner {
+	struct stream *stream;
+	/* Held over append and move together, and by a checkpoint over its
+	 * freeze: what was appended was moved, or is not in a closed segment. */
+	pthread_mutex_t moving;
+	uint8_t *cold;		/* filled segments at the freeze; guarded by
+				 * checkpointing */
+	uint8_t *chunks;	/* scratch of clean_sync, likewise */
+
+	_Atomic int phase;	/* changed under lock */
+	_Atomic uint32_t taken;	/* segments taken from the reserve in this round */
+	_Atomic int freed;	/* a round ended: a checkpoint has work */
+	/* The round's work in blocks, for pacing without the lock. */
+	_Atomic uint64_t work, done, room;
+
+	pthread_mutex_t lock;	/* guards all below: one round at a time */
+	uint32_t victims[CLEAN_VICTIMS_MAX];
+	uint64_t serials[CLEAN_VICTIMS_MAX];
+	uint32_t victim_count, listed;
+	int aborted;
+	struct clean_list list;
+	struct clean_block *blocks;
+	size_t count, cap, next, group_end;
+	struct map_change placed[CLEAN_STEP_BLOCKS]; /* by the last append */
+	uint8_t *frames, *plain; /* of one step */
+	uint64_t barren_at;	/* log bytes when there was no victim */
+	int barren;
+};
+
+/* After recovery, before anything is served. */
+int cleaner_start(lbs_store *s);
+/* Gives up the round that is under way: before the last checkpoint. */
+void cleaner_stop(lbs_store *s);
+void cleaner_free(lbs_store *s);
+
+/* Begins a round if there is none: 1, or 0 when no segment is worth it, of which
+ * at most max_live blocks may live. cleaner->lock is held for these two. */
+int clean_begin(lbs_store *s, uint32_t max_live);
+/* One step of the round: at most so many blocks. 0 or an error that stopped the
+ * store. */
+int clean_step(lbs_store *s, uint32_t blocks);
+
+/* For the checkpoint, which holds checkpointing. */
+/* Freezes the map, as map_freeze does, and notes which of the cleaner's segments
+ * were full: their live counts will be right when that is written. */
+int clean_freeze(lbs_store *s, struct log_position *behind);
+/* Makes durable what the frozen map may name in the cleaner's segments. */
+int clean_sync(lbs_store *s);
+/* The moves are in the map: what was noted may be freed from now on. */
+void clean_written(lbs_store *s);
+
+#endif

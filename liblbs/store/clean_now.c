@@ -1,0 +1,78 @@
+/*
+ * clean_now.c - cleaning by hand: lbs_store_clean. Must stop by itself, when
+ * nothing is to be gained any more.
+ */
+#include "liblbs/store/clean.h"
+
+/* By hand a segment is cleaned when an eighth of it is dead: beyond that more is
+ * written than is won. */
+#define WORTH_SHARE 8u
+
+static uint32_t
+worth(const lbs_store *s)
+{
+	return s->segment_blocks - s->segment_blocks / WORTH_SHARE - 1;
+}
+
+/* Segments that a round could take: what progress is measured against. */
+static uint64_t
+candidates(lbs_store *s)
+{
+	struct segment_info info;
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < s->geometry.segment_count; i++) {
+		segtab_info(s->segtab, i, &info);
+		n += info.used && !info.stuck && info.live &&
+		     info.live <= worth(s);
+	}
+	return n;
+}
+
+/* One round. 1 if there was one, 0 if nothing is worth it. */
+static int
+round_once(lbs_store *s)
+{
+	struct cleaner *c = s->cleaner;
+	int rc;
+
+	pthread_mutex_lock(&c->lock);
+	c->barren = 0;
+	rc = clean_begin(s, worth(s));
+	while (rc > 0 && c->phase != CLEAN_IDLE) {
+		rc = clean_step(s, CLEAN_STEP_BLOCKS);
+		rc = rc ? rc : 1;
+	}
+	pthread_mutex_unlock(&c->lock);
+	return rc;
+}
+
+API int
+lbs_store_clean(lbs_store *s, unsigned flags, lbs_progress_fn *progress,
+		void *ctx)
+{
+	uint64_t before = atomic_load(&s->stat[LBS_STAT_CLEANED_SEGMENTS]);
+	uint64_t total, done = 0;
+	int rc = store_may_write(s);
+
+	if (flags)
+		return LBS_EINVAL;
+	/* The counts are those of the last checkpoint. */
+	if (rc == 0)
+		rc = store_checkpoint(s);
+	if (rc)
+		return rc;
+	total = candidates(s);
+	/* Writers may make more of them meanwhile: that is their cleaner's. */
+	while (done < total || done == 0) {
+		if (progress && progress(ctx, done, total))
+			return LBS_ECANCELLED;
+		rc = round_once(s);
+		if (rc <= 0)
+			break;
+		done = atomic_load(&s->stat[LBS_STAT_CLEANED_SEGMENTS]) - before;
+	}
+	if (rc >= 0 && progress)
+		progress(ctx, total, total);
+	return rc < 0 ? rc : 0;
+}

@@ -1,0 +1,264 @@
+/*
+ * room.c - who may take which segments, how much may live, and the pace at which
+ * the cleaner keeps up with writers. DESIGN.md promise 9 and "Space".
+ * Must never let a writer take what the cleaner or recovery needs to go on.
+ */
+#include "liblbs/store/clean.h"
+
+#include <stdlib.h>
+
+#include "liblbs/format/record.h"
+
+/* ---- sizes --------------------------------------------------------------- */
+
+uint32_t
+room_segment_blocks(uint32_t segment_bytes)
+{
+	uint32_t each = record_bytes(1, 1) + INDEX_ENTRY_BYTES;
+	uint32_t n = (segment_bytes - SEGMENT_HEADER_BYTES) / each;
+
+	while (SEGMENT_HEADER_BYTES + n * record_bytes(1, 1) >
+	       ((segment_bytes - index_tail_bytes(n)) & ~(PAGE_BYTES - 1)))
+		n--;
+	return n;
+}
+
+uint32_t
+room_clean_batch(uint32_t segments)
+{
+	uint32_t k = segments / 256;
+
+	return k < 2 ? 2 : k > CLEAN_VICTIMS_MAX ? CLEAN_VICTIMS_MAX : k;
+}
+
+uint32_t
+room_group_segments(uint32_t segment_bytes)
+{
+	uint32_t n = room_segment_blocks(segment_bytes);
+
+	return (GROUP_BLOCKS_MAX + n - 1) / n;
+}
+
+uint32_t
+room_overhead(uint32_t segments, uint32_t recovery, uint32_t segment_bytes)
+{
+	/* Kept back for recovery and the cleaner; one request; two open. */
+	return recovery + room_clean_batch(segments) + 1 +
+	       room_group_segments(segment_bytes) + 2;
+}
+
+uint64_t
+room_live_max(uint32_t segments, uint32_t recovery, uint32_t segment_bytes)
+{
+	uint32_t kept = room_overhead(segments, recovery, segment_bytes);
+
+	/* One block in sixteen is dead at the least, so that there is always
+	 * something to gain. */
+	return segments > kept ? (uint64_t)(segments - kept) *
+					 room_segment_blocks(segment_bytes) /
+					 16 * 15
+			       : 0;
+}
+
+void
+store_room_settle(lbs_store *s)
+{
+	uint32_t filled, free, n = s->geometry.segment_count;
+
+	segtab_room(s->segtab, &filled, &free);
+	/* A card that is full before the capacity is: what is there counts. */
+	if (atomic_load(&s->card_full))
+		n = filled;
+	map_set_live(s->map, segtab_live_total(s->segtab),
+		     room_live_max(n, s->reserve_segments,
+				   s->geometry.segment_bytes));
+}
+
+/* ---- who may take what --------------------------------------------------- */
+
+/* Segments that recovery would need for the log beyond the anchor and one group
+ * more, whatever the number of writers that got in below the sync bound. */
+static uint32_t
+tail_segments(lbs_store *s)
+{
+	uint64_t tail = stream_log_bytes(s->stream) -
+			atomic_load(&s->log_bytes_anchored);
+	uint32_t usable = s->geometry.segment_bytes -
+			  s->geometry.segment_bytes / 8 - 2 * PAGE_BYTES;
+
+	return (uint32_t)((tail + GROUP_BLOCKS_MAX * FRAME_BYTES) / usable) + 2;
+}
+
+uint32_t
+store_room_kept(lbs_store *s, int level)
+{
+	uint32_t keep = s->reserve_segments, tail, taken, clean;
+
+	if (level == ROOM_RECOVERY || !s->stream)
+		return 0;
+	tail = tail_segments(s);
+	/* Openings may have used up what is kept back for them; a discard, which
+	 * alone makes room again, leaves them what they need at this moment. */
+	if (level == ROOM_DISCARD)
+		return tail < keep - 1 ? tail : keep - 1;
+	/* If this refuses, the checkpoint that the writer then asks for moves
+	 * the anchor, and the tail is short again. */
+	if (tail > keep)
+		keep = tail;
+	if (level == ROOM_CLEANER || !s->cleaner)
+		return keep;
+	/* The cleaner gives back what it takes at the end of its round. */
+	clean = room_clean_batch(s->geometry.segment_count) + 1;
+	taken = atomic_load(&s->cleaner->taken);
+	return keep + (clean > taken ? clean - taken : 0);
+}
+
+/* Free segments, and what the card has still to be filled with. */
+static uint32_t
+room_segments(lbs_store *s)
+{
+	uint32_t filled, free;
+
+	segtab_room(s->segtab, &filled, &free);
+	return free + (atomic_load(&s->card_full)
+			       ? 0
+			       : s->geometry.segment_count - filled);
+}
+
+/* Those that writers may still take. */
+static uint32_t
+writers_segments(lbs_store *s)
+{
+	uint32_t have = room_segments(s), kept = store_room_kept(s,
+								 ROOM_ORDINARY);
+
+	return have > kept ? have - kept : 0;
+}
+
+uint64_t
+store_room_blocks(lbs_store *s)
+{
+	return (uint64_t)writers_segments(s) * s->segment_blocks +
+	       stream_rest(s->stream) / (record_bytes(1, 1) + INDEX_ENTRY_BYTES);
+}
+
+uint32_t
+store_clean_batch(lbs_store *s)
+{
+	uint32_t have = room_segments(s);
+	uint32_t kept = store_room_kept(s, ROOM_CLEANER);
+	uint32_t batch = room_clean_batch(s->geometry.segment_count);
+	uint32_t can = have > kept ? have - kept : 0;
+
+	/* Each victim may need a segment. */
+	return can < batch ? can : batch;
+}
+
+/* ---- admission ----------------------------------------------------------- */
+
+int
+store_room_admit(lbs_store *s, const struct extent *extent)
+{
+	uint32_t holes;
+	int rc;
+
+	/* Far from full: nothing needs to be looked up. */
+	if (map_allows(s->map, extent->count_blocks))
+		return 0;
+	/* What is written over needs no room; the range is the caller's. */
+	rc = map_holes(s->map, extent->layer, extent->lba, extent->count_blocks,
+		       &holes);
+	if (rc || !holes || map_allows(s->map, holes))
+		return rc;
+	/* Blocks that were written twice are counted twice until now. */
+	rc = store_checkpoint(s);
+	if (rc || map_allows(s->map, holes))
+		return rc;
+	/* Perhaps the card has got room again. */
+	if (atomic_load(&s->card_full) && store_fill_one(s) == 0)
+		store_room_settle(s);
+	return map_allows(s->map, holes) ? 0 : LBS_ENOSPC;
+}
+
+/* ---- the pace ------------------------------------------------------------ */
+
+/* A round begins when writers may take fewer than this. */
+static uint32_t
+low_water(const lbs_store *s)
+{
+	return 3 + room_group_segments(s->geometry.segment_bytes);
+}
+
+/* Blocks that the round is behind: it must have copied all when three quarters of
+ * the room that it began with are used; the last is for its checkpoint. */
+static uint64_t
+behind(lbs_store *s)
+{
+	struct cleaner *c = s->cleaner;
+	uint64_t room = atomic_load(&c->room), now = store_room_blocks(s);
+	uint64_t work = atomic_load(&c->work), done = atomic_load(&c->done);
+	uint64_t used = room > now ? room - now : 0, want;
+
+	want = room ? work * used * 4 / (room * 3) : work;
+	want = want < work ? want : work;
+	return want > done ? want - done : 0;
+}
+
+/* As many blocks as a segment is worth cleaning at. */
+static uint32_t
+worth(const lbs_store *s)
+{
+	uint32_t least = s->segment_blocks / 64;
+
+	return s->segment_blocks - (least ? least : 1);
+}
+
+int
+store_clean_pace(lbs_store *s)
+{
+	struct cleaner *c = s->cleaner;
+	uint64_t blocks;
+	int rc = 0;
+
+	if (c->phase == CLEAN_IDLE && writers_segments(s) >= low_water(s))
+		return 0;
+	pthread_mutex_lock(&c->lock);
+	if (c->phase == CLEAN_IDLE)
+		rc = clean_begin(s, worth(s));
+	/* Listing is a step a write, however much there is to copy. */
+	if (rc >= 0 && c->phase == CLEAN_LISTING)
+		rc = clean_step(s, 0);
+	else
+		while (rc >= 0 && c->phase != CLEAN_IDLE &&
+		       ((blocks = behind(s)) || c->phase == CLEAN_ENDING))
+			rc = clean_step(s, (uint32_t)(blocks < CLEAN_STEP_BLOCKS
+							      ? blocks
+							      : CLEAN_STEP_BLOCKS));
+	pthread_mutex_unlock(&c->lock);
+	return rc < 0 ? rc : 0;
+}
+
+int
+store_make_room(lbs_store *s, unsigned tries)
+{
+	struct cleaner *c = s->cleaner;
+	int rc;
+
+	/* Perhaps something died since the last checkpoint. */
+	if (tries == 0) {
+		rc = store_checkpoint(s);
+		return rc ? rc : 1;
+	}
+	/* Each round gains a block at least; this many gain what a group needs. */
+	if (!c || tries > s->geometry.segment_count + 64)
+		return 0;
+	pthread_mutex_lock(&c->lock);
+	c->barren = 0;
+	rc = clean_begin(s, worth(s));
+	while (rc > 0 && c->phase != CLEAN_IDLE) {
+		rc = clean_step(s, CLEAN_STEP_BLOCKS);
+		rc = rc ? rc : 1;
+	}
+	pthread_mutex_unlock(&c->lock);
+	return rc;
+}
