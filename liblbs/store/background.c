@@ -1,6 +1,6 @@
 /*
  * background.c - what happens without being asked: the sync that bounds the
- * unsynced tail (DESIGN.md condition 18), checkpoints, filling ahead. Threads start
+ * unsynced tail (DESIGN.md condition 18), checkpoints, filling ahead, cleaning. Threads start
  * only after the front end has forked; without threads the same happens inline
  * after a write, which is how the tests make it repeatable.
  */
@@ -18,12 +18,13 @@ struct worker {
 	pthread_cond_t wake;
 	int (*work)(lbs_store *s);
 	int (*due)(lbs_store *s);
+	void (*tick)(lbs_store *s); /* each period, or NULL */
 	int asked, running;
 	int repeat;		/* as long as it is due, not once a wake-up */
 	unsigned period_seconds; /* 0: only when asked */
 };
 
-enum { SYNCER, CHECKPOINTER, FILLER, WORKERS };
+enum { SYNCER, CHECKPOINTER, FILLER, CLEANER, WORKERS };
 
 struct background {
 	lbs_store *store;
@@ -71,7 +72,10 @@ work(void *arg)
 
 				clock_gettime(CLOCK_MONOTONIC, &at);
 				at.tv_sec += w->period_seconds;
-				pthread_cond_timedwait(&w->wake, &b->lock, &at);
+				if (pthread_cond_timedwait(&w->wake, &b->lock,
+							   &at) == ETIMEDOUT &&
+				    w->tick)
+					w->tick(b->store);
 			} else {
 				pthread_cond_wait(&w->wake, &b->lock);
 			}
@@ -110,10 +114,14 @@ background_start(lbs_store *s)
 		int (*due)(lbs_store *);
 		unsigned period;
 		int repeat;
+		void (*tick)(lbs_store *);
 	} kind[WORKERS] = {
-		[SYNCER] = { store_flush_anchored, sync_due, SYNC_SECONDS, 0 },
-		[CHECKPOINTER] = { store_checkpoint, checkpoint_due, 0, 0 },
-		[FILLER] = { store_fill_one, store_fill_wanted, 0, 1 },
+		[SYNCER] = { store_flush_anchored, sync_due, SYNC_SECONDS, 0,
+			     NULL },
+		[CHECKPOINTER] = { store_checkpoint, checkpoint_due, 0, 0, NULL },
+		[FILLER] = { store_fill_one, store_fill_wanted, 0, 1, NULL },
+		[CLEANER] = { store_clean_ahead, store_clean_wanted,
+			      IDLE_SECONDS, 1, store_clean_tick },
 	};
 	pthread_condattr_t attr;
 	struct background *b;
@@ -138,6 +146,7 @@ background_start(lbs_store *s)
 					    ? s->env.sync_seconds
 					    : kind[i].period;
 		w->repeat = kind[i].repeat;
+		w->tick = kind[i].tick;
 		pthread_cond_init(&w->wake, &attr);
 		if (pthread_create(&w->thread, NULL, work, w)) {
 			background_stop(s);
@@ -200,6 +209,8 @@ background_after_write(lbs_store *s)
 			ask(s->background, CHECKPOINTER);
 		if (store_fill_wanted(s))
 			ask(s->background, FILLER);
+		if (store_clean_wanted(s))
+			ask(s->background, CLEANER);
 		/* The hard bound: writers wait for the card. */
 		if (st.unsynced_bytes >= 2 * s->sync_bytes)
 			rc = store_flush(s);

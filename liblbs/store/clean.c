@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "crypto/secret.h"
 #include "liblbs/store/victim.h"
@@ -150,6 +151,15 @@ choose(lbs_store *s, uint32_t max_live)
 }
 
 int
+clean_is_barren(lbs_store *s)
+{
+	struct cleaner *c = s->cleaner;
+
+	return c->barren && stream_log_bytes(s->stream) - c->barren_at <
+				    s->geometry.segment_bytes;
+}
+
+int
 clean_begin(lbs_store *s, uint32_t max_live)
 {
 	struct cleaner *c = s->cleaner;
@@ -158,12 +168,18 @@ clean_begin(lbs_store *s, uint32_t max_live)
 
 	if (c->phase != CLEAN_IDLE)
 		return 1;
-	/* Nothing worth it: ask again when there is more log. */
-	if (c->barren && log - c->barren_at < s->geometry.segment_bytes)
+	if (clean_is_barren(s))
 		return 0;
 	rc = choose(s, max_live);
-	c->barren = rc == 0;
+	/* Segments are candidates from a checkpoint on. */
+	if (rc == 0 && log - atomic_load(&s->log_bytes_at_checkpoint) >=
+			       s->geometry.segment_bytes) {
+		rc = store_checkpoint(s);
+		if (rc == 0)
+			rc = choose(s, max_live);
+	}
 	c->barren_at = log;
+	c->barren = rc == 0;
 	if (rc <= 0)
 		return rc;
 	c->listed = 0;
@@ -532,7 +548,10 @@ end(lbs_store *s)
 	/* Nothing is read from the victims any more. */
 	let_go(s);
 	atomic_store(&c->freed, 1);
+	atomic_store(&c->phase, CLEAN_CHECKPOINT);
+	pthread_mutex_unlock(&c->lock);
 	rc = store_checkpoint(s);
+	pthread_mutex_lock(&c->lock);
 	if (rc == 0)
 		look_back(s);
 	atomic_store(&c->taken, 0);
@@ -559,6 +578,31 @@ clean_step(lbs_store *s, uint32_t blocks)
 		rc = end(s);
 		break;
 	}
+	return rc;
+}
+
+int
+clean_round(lbs_store *s, uint32_t max_live)
+{
+	struct cleaner *c = s->cleaner;
+	int rc;
+
+	pthread_mutex_lock(&c->lock);
+	c->barren = 0;
+	rc = clean_begin(s, max_live);
+	while (rc > 0 && c->phase != CLEAN_IDLE) {
+		if (c->phase != CLEAN_CHECKPOINT) {
+			rc = clean_step(s, CLEAN_STEP_BLOCKS);
+		} else {
+			/* Another's: when it is done, so is ours. */
+			pthread_mutex_unlock(&c->lock);
+			rc = store_checkpoint(s);
+			usleep(100);
+			pthread_mutex_lock(&c->lock);
+		}
+		rc = rc ? rc : 1;
+	}
+	pthread_mutex_unlock(&c->lock);
 	return rc;
 }
 

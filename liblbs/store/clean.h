@@ -17,7 +17,9 @@
 /* The most blocks that a step copies: what a write may wait for. */
 #define CLEAN_STEP_BLOCKS 32u
 
-enum clean_phase { CLEAN_IDLE, CLEAN_LISTING, CLEAN_COPYING, CLEAN_ENDING };
+/* CHECKPOINT: whoever ended the round writes it, without cleaner->lock. */
+enum clean_phase { CLEAN_IDLE, CLEAN_LISTING, CLEAN_COPYING, CLEAN_ENDING,
+		   CLEAN_CHECKPOINT };
 
 /* A live block of a victim, as the round found it. */
 struct clean_block {
@@ -57,6 +59,8 @@ struct cleaner {
 	_Atomic int freed;	/* a round ended: a checkpoint has work */
 	/* The round's work in blocks, for pacing without the lock. */
 	_Atomic uint64_t work, done, room;
+	_Atomic uint64_t seen;	/* log bytes at the last tick */
+	_Atomic int idle;	/* they were the same at the one before */
 
 	pthread_mutex_t lock;	/* guards all below: one round at a time */
 	uint32_t victims[CLEAN_VICTIMS_MAX];
@@ -68,8 +72,9 @@ struct cleaner {
 	size_t count, cap, next, group_end;
 	struct map_change placed[CLEAN_STEP_BLOCKS]; /* by the last append */
 	uint8_t *frames, *plain; /* of one step */
-	uint64_t barren_at;	/* log bytes when there was no victim */
-	int barren;
+	/* Nothing was worth it when there were so many log bytes. */
+	_Atomic uint64_t barren_at;
+	_Atomic int barren;
 };
 
 /* After recovery, before anything is served. */
@@ -78,12 +83,18 @@ int cleaner_start(lbs_store *s);
 void cleaner_stop(lbs_store *s);
 void cleaner_free(lbs_store *s);
 
+/* 1 while it is of no use to look for victims again: a segment of log later
+ * there may be some. */
+int clean_is_barren(lbs_store *s);
 /* Begins a round if there is none: 1, or 0 when no segment is worth it, of which
  * at most max_live blocks may live. cleaner->lock is held for these two. */
 int clean_begin(lbs_store *s, uint32_t max_live);
 /* One step of the round: at most so many blocks. 0 or an error that stopped the
- * store. */
+ * store. While a checkpoint is written the lock is given up. */
 int clean_step(lbs_store *s, uint32_t blocks);
+/* A whole round, or what is left of the present one: 1, 0 if there is none worth
+ * it, or an error. The lock is not held. */
+int clean_round(lbs_store *s, uint32_t max_live);
 
 /* For the checkpoint, which holds checkpointing. */
 /* Freezes the map, as map_freeze does, and notes which of the cleaner's segments

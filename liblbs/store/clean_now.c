@@ -29,24 +29,6 @@ candidates(lbs_store *s)
 	return n;
 }
 
-/* One round. 1 if there was one, 0 if nothing is worth it. */
-static int
-round_once(lbs_store *s)
-{
-	struct cleaner *c = s->cleaner;
-	int rc;
-
-	pthread_mutex_lock(&c->lock);
-	c->barren = 0;
-	rc = clean_begin(s, worth(s));
-	while (rc > 0 && c->phase != CLEAN_IDLE) {
-		rc = clean_step(s, CLEAN_STEP_BLOCKS);
-		rc = rc ? rc : 1;
-	}
-	pthread_mutex_unlock(&c->lock);
-	return rc;
-}
-
 API int
 lbs_store_clean(lbs_store *s, unsigned flags, lbs_progress_fn *progress,
 		void *ctx)
@@ -67,7 +49,7 @@ lbs_store_clean(lbs_store *s, unsigned flags, lbs_progress_fn *progress,
 	while (done < total || done == 0) {
 		if (progress && progress(ctx, done, total))
 			return LBS_ECANCELLED;
-		rc = round_once(s);
+		rc = clean_round(s, worth(s));
 		if (rc <= 0)
 			break;
 		done = atomic_load(&s->stat[LBS_STAT_CLEANED_SEGMENTS]) - before;

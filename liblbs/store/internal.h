@@ -39,6 +39,8 @@
  * an opening that leaves more than this much of it writes a checkpoint. */
 #define PIECES_BYTES (16ull << 20)
 #define SYNC_SECONDS 5
+/* Nobody writes when the log has not grown for so long. */
+#define IDLE_SECONDS 3
 
 /* Who may take the segments that are kept back. */
 enum { ROOM_ORDINARY = 0, ROOM_DISCARD = 1, ROOM_RECOVERY = 2,
@@ -209,6 +211,11 @@ uint32_t store_clean_batch(lbs_store *s);
 int store_room_admit(lbs_store *s, const struct extent *extent);
 /* After a write: the cleaner's share of the time. */
 int store_clean_pace(lbs_store *s);
+/* For the cleaner's thread: is there something to do; one step of it; and what
+ * tells, once a period, whether anybody writes. */
+int store_clean_wanted(lbs_store *s);
+int store_clean_ahead(lbs_store *s);
+void store_clean_tick(lbs_store *s);
 /* After a write found no segment: 1 if it is worth trying again, 0 if nothing is
  * to be gained, or an error. tries counts from 0. */
 int store_make_room(lbs_store *s, unsigned tries);

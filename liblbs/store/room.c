@@ -189,19 +189,26 @@ low_water(const lbs_store *s)
 	return 3 + room_group_segments(s->geometry.segment_bytes);
 }
 
-/* Blocks that the round is behind: it must have copied all when three quarters of
- * the room that it began with are used; the last is for its checkpoint. */
+/* Blocks that a round which has copied so many is behind: it must have copied all
+ * when three quarters of the room that it began with are used; the last is for its
+ * checkpoint. */
 static uint64_t
-behind(lbs_store *s)
+pace(lbs_store *s, uint64_t done)
 {
 	struct cleaner *c = s->cleaner;
 	uint64_t room = atomic_load(&c->room), now = store_room_blocks(s);
-	uint64_t work = atomic_load(&c->work), done = atomic_load(&c->done);
 	uint64_t used = room > now ? room - now : 0, want;
+	uint64_t work = atomic_load(&c->work);
 
 	want = room ? work * used * 4 / (room * 3) : work;
 	want = want < work ? want : work;
 	return want > done ? want - done : 0;
+}
+
+static uint64_t
+behind(lbs_store *s)
+{
+	return pace(s, atomic_load(&s->cleaner->done));
 }
 
 /* As many blocks as a segment is worth cleaning at. */
@@ -222,18 +229,25 @@ store_clean_pace(lbs_store *s)
 
 	if (c->phase == CLEAN_IDLE && writers_segments(s) >= low_water(s))
 		return 0;
+	/* Beginning and ending are for the cleaner's own thread if there is one:
+	 * both may write a checkpoint. */
+	if (s->background &&
+	    (c->phase == CLEAN_IDLE || c->phase >= CLEAN_ENDING))
+		return 0;
 	pthread_mutex_lock(&c->lock);
-	if (c->phase == CLEAN_IDLE)
+	if (c->phase == CLEAN_IDLE && !s->background)
 		rc = clean_begin(s, worth(s));
 	/* Listing is a step a write, however much there is to copy. */
 	if (rc >= 0 && c->phase == CLEAN_LISTING)
 		rc = clean_step(s, 0);
 	else
-		while (rc >= 0 && c->phase != CLEAN_IDLE &&
-		       ((blocks = behind(s)) || c->phase == CLEAN_ENDING))
+		while (rc >= 0 && c->phase == CLEAN_COPYING &&
+		       (blocks = behind(s)) > 0)
 			rc = clean_step(s, (uint32_t)(blocks < CLEAN_STEP_BLOCKS
 							      ? blocks
 							      : CLEAN_STEP_BLOCKS));
+	if (rc >= 0 && c->phase == CLEAN_ENDING && !s->background)
+		rc = clean_step(s, 0);
 	pthread_mutex_unlock(&c->lock);
 	return rc < 0 ? rc : 0;
 }
@@ -241,7 +255,6 @@ store_clean_pace(lbs_store *s)
 int
 store_make_room(lbs_store *s, unsigned tries)
 {
-	struct cleaner *c = s->cleaner;
 	int rc;
 
 	/* Perhaps something died since the last checkpoint. */
@@ -250,15 +263,86 @@ store_make_room(lbs_store *s, unsigned tries)
 		return rc ? rc : 1;
 	}
 	/* Each round gains a block at least; this many gain what a group needs. */
-	if (!c || tries > s->geometry.segment_count + 64)
+	if (!s->cleaner || tries > s->geometry.segment_count + 64)
 		return 0;
-	pthread_mutex_lock(&c->lock);
-	c->barren = 0;
-	rc = clean_begin(s, worth(s));
-	while (rc > 0 && c->phase != CLEAN_IDLE) {
-		rc = clean_step(s, CLEAN_STEP_BLOCKS);
-		rc = rc ? rc : 1;
+	return clean_round(s, worth(s));
+}
+
+/* ---- the thread ---------------------------------------------------------- */
+
+/* While nobody writes, room is made for a burst: until so many segments are
+ * free, from segments that are worth it. */
+static uint32_t
+idle_water(const lbs_store *s)
+{
+	uint32_t share = s->geometry.segment_count / 16;
+
+	return share > low_water(s) ? share : low_water(s);
+}
+
+static uint32_t
+idle_worth(const lbs_store *s)
+{
+	return s->segment_blocks / 4 * 3;
+}
+
+static int
+is_idle(lbs_store *s)
+{
+	return atomic_load(&s->cleaner->idle) &&
+	       stream_log_bytes(s->stream) == atomic_load(&s->cleaner->seen);
+}
+
+void
+store_clean_tick(lbs_store *s)
+{
+	uint64_t log = stream_log_bytes(s->stream);
+
+	atomic_store(&s->cleaner->idle,
+		     log == atomic_exchange(&s->cleaner->seen, log));
+}
+
+/* The thread keeps an eighth of the round ahead of what writers must wait for, so
+ * that they seldom do; while nobody writes it does not wait for them. */
+static int
+is_ahead(lbs_store *s)
+{
+	struct cleaner *c = s->cleaner;
+	uint64_t work = atomic_load(&c->work), done = atomic_load(&c->done);
+
+	return behind(s) == 0 && done > work / 8 &&
+	       pace(s, done - work / 8) == 0;
+}
+
+int
+store_clean_wanted(lbs_store *s)
+{
+	struct cleaner *c = s->cleaner;
+
+	switch (c->phase) {
+	case CLEAN_IDLE:
+		return writers_segments(s) <
+			       (is_idle(s) ? idle_water(s) : low_water(s)) &&
+		       !clean_is_barren(s);
+	case CLEAN_COPYING:
+		return is_idle(s) || !is_ahead(s);
+	case CLEAN_CHECKPOINT:
+		return 0;
 	}
+	return 1;
+}
+
+int
+store_clean_ahead(lbs_store *s)
+{
+	struct cleaner *c = s->cleaner;
+	int rc;
+
+	pthread_mutex_lock(&c->lock);
+	rc = clean_begin(s, writers_segments(s) < low_water(s) ? worth(s)
+								: idle_worth(s));
+	if (rc > 0)
+		rc = clean_step(s, CLEAN_STEP_BLOCKS);
 	pthread_mutex_unlock(&c->lock);
-	return rc;
+	return rc < 0 ? rc : 0;
 }
