@@ -21,7 +21,7 @@ LIBLBS_SRC := $(CRYPTO_SRC) $(FORMAT_SRC) \
 
 COMMON_SRC := tools/common/keyopt.c tools/common/names.c tools/common/options.c \
               tools/common/progress.c tools/common/report.c tools/common/size.c
-LBS_SRC    := tools/lbs.c tools/cmd_create.c tools/cmd_info.c tools/cmd_stat.c tools/cmd_list.c \
+LBS_SRC    := tools/lbs.c tools/cmd_create.c tools/cmd_info.c tools/cmd_stat.c tools/cmd_list.c tools/cmd_clean.c \
               tools/cmd_later.c tools/ask.c tools/ctl_client.c $(COMMON_SRC)
 LBSNBD_SRC := tools/lbs-nbd.c tools/nbd_serve.c tools/nbd_child.c tools/nbd_listen.c \
               tools/ctl_client.c $(COMMON_SRC)
@@ -30,6 +30,6 @@ LBSCK_SRC  := tools/lbsck.c tools/ck_run.c tools/ck_report.c tools/ck_scrub.c to
               recovery/closed.c recovery/salvage.c \
               $(COMMON_SRC)
 PLUGIN_SRC := frontends/nbd/plugin.c frontends/nbd/io.c frontends/nbd/server.c \
-              frontends/nbd/ctl.c frontends/nbd/link.c
+              frontends/nbd/ctl.c frontends/nbd/ctl_clean.c frontends/nbd/link.c
 
 LAB_SRC    := $(wildcard tests/lab/*.c)

@@ -121,7 +121,7 @@ expect 1 io bash -c "'$lbs' info flash/a.lbs >/dev/full"
 
 # --- what this build does not have --------------------------------------------
 copy
-for command in import export vdisk snapshot clone clean resize backup key \
+for command in import export vdisk snapshot clone resize backup key \
 	rebuild destroy; do
 	unchanged expect 1 unsupported "$lbs" $command flash/a.lbs
 done

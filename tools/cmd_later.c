@@ -24,9 +24,6 @@ static const struct {
 	  "copy the vdisk through 'lbs-nbd' with qemu-img" },
 	{ "clone", "make a vdisk from a snapshot",
 	  "copy the vdisk through 'lbs-nbd' with qemu-img" },
-	{ "clean", "give back space on the card",
-	  "discard inside the guest (fstrim): wholly dead segments are "
-	  "reused" },
 	{ "resize", "change the capacity of a store",
 	  "make a larger store and copy the vdisk with qemu-img" },
 	{ "backup", "copy the metadata while it is served",

@@ -4,6 +4,7 @@
  * waits are bounded, and no answer holds a secret.
  */
 #include "frontends/nbd/ctl.h"
+#include "frontends/nbd/ctl_clean.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,6 +33,7 @@ struct ctl {
 	int listener;
 	int wake; /* eventfd that ends the thread */
 	pthread_t thread;
+	struct ctl_clean *clean;
 };
 
 /* ---- answers ----------------------------------------------------------- */
@@ -132,6 +134,34 @@ answer_checkpoint(struct ctl *ctl)
 	return json_pack("{s:i, s:s}", "schema", 1, "checkpoint", "done");
 }
 
+static json_t *
+answer_clean_state(struct ctl *ctl)
+{
+	int failure;
+	json_t *state = ctl_clean_state(ctl->clean, &failure);
+
+	if (failure) {
+		json_decref(state);
+		return answer_error(failure);
+	}
+	return json_pack("{s:i, s:o}", "schema", 1, "clean", state);
+}
+
+static json_t *
+answer_clean(struct ctl *ctl)
+{
+	int rc = ctl_clean_start(ctl->clean);
+
+	return rc < 0 ? answer_error(rc) : answer_clean_state(ctl);
+}
+
+static json_t *
+answer_clean_stop(struct ctl *ctl)
+{
+	ctl_clean_stop(ctl->clean);
+	return answer_clean_state(ctl);
+}
+
 static const struct {
 	const char *name;
 	json_t *(*answer)(struct ctl *ctl);
@@ -141,6 +171,9 @@ static const struct {
 	{ "list", answer_list },
 	{ "failure", answer_failure },
 	{ "checkpoint", answer_checkpoint },
+	{ "clean", answer_clean },
+	{ "clean-state", answer_clean_state },
+	{ "clean-stop", answer_clean_stop },
 };
 
 /* Never NULL but for want of memory; the text ends with a newline. */
@@ -329,6 +362,7 @@ ctl_free(struct ctl *ctl)
 		close(ctl->wake);
 	if (ctl->dir >= 0)
 		close(ctl->dir);
+	ctl_clean_free(ctl->clean);
 	free(ctl->name);
 	free(ctl);
 }
@@ -349,6 +383,9 @@ ctl_start(const char *path, lbs_store *store, const char *owner,
 	ctl->store = store;
 	ctl->owner = owner;
 	ctl->dir = ctl->listener = ctl->wake = -1;
+	ctl->clean = ctl_clean_new(store);
+	if (!ctl->clean)
+		goto out;
 	dir = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
 	if (!dir ||
 	    asprintf(&ctl->name, "%s.ctl", slash ? slash + 1 : path) < 0)

@@ -17,6 +17,11 @@
  *                "vdisks":[{"name":NAME,"size_bytes":N},...]}
  *   failure     {"schema":1,"failure":SENTENCE}, "" while all is well
  *   checkpoint  {"schema":1,"checkpoint":"done"} when it is on internal flash
+ *   clean       {"schema":1,"clean":{"state":"running","done":N,"total":N,
+ *                "segments":N,"blocks":N}} starts cleaning, unless it runs;
+ *   clean-state the same of the last job: "idle", "running", "done", "stopped";
+ *                done and total are bytes, the rest counts when it has ended
+ *   clean-stop  the same, and the job stops at the end of its round
  * What fails gives {"schema":1,"error":{"code":WORD,"message":SENTENCE}}.
  */
 #ifndef LBS_FRONTENDS_NBD_CTL_H

@@ -181,6 +181,7 @@ enum lbs_stat {
 	LBS_STAT_RECORDS,		/* records appended */
 	LBS_STAT_CARD_LOG_BYTES,	/* log pages handed to the card, a page
 					 * once between two syncs */
+	LBS_STAT_CARD_CLEAN_BYTES,	/* the same of the cleaner's */
 	LBS_STAT_CARD_FILL_BYTES,	/* chunk files filled ahead */
 	LBS_STAT_CARD_READ_BYTES,
 	LBS_STAT_CARD_WRITE_CALLS, LBS_STAT_CARD_READ_CALLS,
@@ -202,9 +203,19 @@ enum lbs_stat {
 	LBS_STAT_SEGMENTS_TOTAL, LBS_STAT_SEGMENTS_FILLED,
 	LBS_STAT_SEGMENTS_FREE, LBS_STAT_SEGMENTS_RESERVE,
 	LBS_STAT_LIVE_BLOCKS,		/* as of the last checkpoint */
+	LBS_STAT_LIVE_BLOCKS_MAX,	/* new blocks are refused beyond */
+	LBS_STAT_CAPACITY_BYTES,	/* what the log may take on the card: */
+	LBS_STAT_LIVE_BYTES,		/* frames of live blocks, */
+	LBS_STAT_DEAD_BYTES,		/* the rest of the segments in use, */
+	LBS_STAT_FREE_BYTES,		/* free segments, filled or not, beside */
+	LBS_STAT_RESERVE_BYTES,		/* those kept for recovery and cleaner */
 	LBS_STAT_MAP_BYTES, LBS_STAT_MAP_BYTES_PEAK, LBS_STAT_MAP_LIMIT_BYTES,
 	LBS_STAT_UNSYNCED_BYTES, LBS_STAT_LAST_RECORD, LBS_STAT_DURABLE_RECORD,
 	LBS_STAT_CHECKPOINT_RECORD, LBS_STAT_FAILED, LBS_STAT_READ_ONLY,
+	/* since the store was made, all sessions */
+	LBS_STAT_TOTAL_WRITE_BYTES,	/* by guests */
+	LBS_STAT_TOTAL_CARD_LOG_BYTES, LBS_STAT_TOTAL_CARD_CLEAN_BYTES,
+	LBS_STAT_TOTAL_CARD_FILL_BYTES,
 	LBS_STAT_COUNT
 };
 /* The JSON key of a counter, e.g. "write_bytes"; NULL past the end. */
@@ -218,8 +229,8 @@ const char *lbs_store_failure(lbs_store *store);
 int lbs_store_checkpoint(lbs_store *store);
 /* Cleans now: copies live blocks out of segments of which at least an eighth is
  * dead, until nothing is to be gained, and waits for it; reads and writes go on
- * meanwhile. flags: 0. progress (may be NULL) counts segments; when it asks to
- * stop, what was cleaned stays so. LBS_EROFS, LBS_ECANCELLED, or what stopped the
+ * meanwhile. flags: 0. progress (may be NULL) counts bytes of
+ * segments; when it asks to stop, what was cleaned stays so. LBS_EROFS, LBS_ECANCELLED, or what stopped the
  * store. */
 int lbs_store_clean(lbs_store *store, unsigned flags, lbs_progress_fn *progress,
 		    void *progress_ctx) __attribute__((warn_unused_result));

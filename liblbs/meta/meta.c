@@ -35,6 +35,10 @@ static const char *const sql[SQL_COUNT] = {
 	[SQL_PIECE_ADD] = "INSERT INTO piece VALUES(?,?,?,?,?,?,?)",
 	[SQL_PIECE_EACH] = "SELECT first_recno,end_recno,segment,offset,serial,"
 			   "salt FROM piece ORDER BY seq",
+	[SQL_TOTAL_GET] = "SELECT guest_bytes,log_bytes,clean_bytes,fill_bytes "
+			  "FROM total",
+	[SQL_TOTAL_SET] = "UPDATE total SET guest_bytes=?,log_bytes=?,"
+			  "clean_bytes=?,fill_bytes=?",
 	[SQL_VDISK_ADD] = "INSERT INTO vdisk VALUES(?,?,?,?)",
 	[SQL_VDISK_EACH] = "SELECT id,name,size,layer FROM vdisk ORDER BY id",
 	/* ?1: its first block, ?2: its region's first, ?3: its last. */

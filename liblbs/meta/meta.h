@@ -135,6 +135,14 @@ int meta_pieces_set(struct meta *m, const struct meta_piece *pieces, int count);
 int meta_pieces_get(struct meta *m, struct meta_piece *pieces, int max,
 		    int *count);
 
+/* Since the store was made, for people only: what guests wrote, and what went to
+ * the card for it. A file that has no such table keeps none. */
+struct meta_total {
+	uint64_t guest_bytes, log_bytes, clean_bytes, fill_bytes;
+};
+int meta_total_get(struct meta *m, struct meta_total *out);
+int meta_total_set(struct meta *m, const struct meta_total *total);
+
 struct meta_vdisk {
 	char name[64];
 	uint64_t size_bytes;

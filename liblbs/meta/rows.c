@@ -291,6 +291,33 @@ meta_pieces_get(struct meta *m, struct meta_piece *pieces, int max, int *count)
 }
 
 int
+meta_total_get(struct meta *m, struct meta_total *out)
+{
+	sqlite3_stmt *st = meta_stmt(m, SQL_TOTAL_GET);
+	int step = st ? sqlite3_step(st) : SQLITE_DONE;
+
+	*out = (struct meta_total){ 0 };
+	if (step == SQLITE_ROW)
+		*out = (struct meta_total){ column_u64(st, 0), column_u64(st, 1),
+					    column_u64(st, 2), column_u64(st, 3) };
+	return end_of_rows(m, st, step, 0);
+}
+
+int
+meta_total_set(struct meta *m, const struct meta_total *total)
+{
+	sqlite3_stmt *st = meta_stmt(m, SQL_TOTAL_SET);
+
+	if (!st)
+		return 0;
+	sqlite3_bind_int64(st, 1, (sqlite3_int64)total->guest_bytes);
+	sqlite3_bind_int64(st, 2, (sqlite3_int64)total->log_bytes);
+	sqlite3_bind_int64(st, 3, (sqlite3_int64)total->clean_bytes);
+	sqlite3_bind_int64(st, 4, (sqlite3_int64)total->fill_bytes);
+	return run_count(m, st);
+}
+
+int
 meta_vdisk_add(struct meta *m, const struct meta_vdisk *vdisk)
 {
 	sqlite3_stmt *st;

@@ -36,6 +36,10 @@ const char *const meta_schema =
 	" size INTEGER NOT NULL, layer INTEGER NOT NULL);"
 	"CREATE TABLE map_base(key INTEGER PRIMARY KEY, runs BLOB NOT NULL);"
 	"CREATE TABLE map_delta(key INTEGER PRIMARY KEY, runs BLOB NOT NULL);"
+	"CREATE TABLE total(id INTEGER PRIMARY KEY CHECK(id=1),"
+	" guest_bytes INTEGER NOT NULL, log_bytes INTEGER NOT NULL,"
+	" clean_bytes INTEGER NOT NULL, fill_bytes INTEGER NOT NULL);"
+	"INSERT INTO total VALUES(1,0,0,0,0);"
 	"INSERT INTO state VALUES(1,0,0,0);"
 	"INSERT INTO anchor VALUES(1,0,0,0);";
 

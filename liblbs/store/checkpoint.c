@@ -91,8 +91,12 @@ finish(struct slice *sl, const struct log_position *behind, uint8_t *freed)
 	struct meta_state state = { s->session,
 				    atomic_load(&s->checkpoint) + 1,
 				    behind->recno };
-	int n = 0, rc = slice_begin(sl);
+	struct meta_total total;
+	int n = 0, rc;
 
+	/* Takes the streams' locks, which come before db. */
+	store_totals(s, &total);
+	rc = slice_begin(sl);
 	if (rc)
 		return rc;
 	rc = write_segments(sl);
@@ -107,6 +111,8 @@ finish(struct slice *sl, const struct log_position *behind, uint8_t *freed)
 	}
 	if (rc == 0)
 		rc = meta_state_set(s->meta, &state);
+	if (rc == 0)
+		rc = meta_total_set(s->meta, &total);
 	if (rc)
 		return rc;
 	/* The mirror moves with the commit, under the same lock. */

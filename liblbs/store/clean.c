@@ -111,10 +111,39 @@ is_candidate(lbs_store *s, uint32_t segment, const struct segment_info *info)
 	       !(s->anchor.recno && segment == s->anchor.segment);
 }
 
+/* As many of the victims as the list of a round may hold. */
+static uint32_t
+that_fit(const struct victim *v, uint32_t n)
+{
+	uint64_t live = 0;
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		live += v[i].live;
+		if (live * sizeof(struct clean_block) > LIST_BYTES)
+			break;
+	}
+	return i;
+}
+
+/* Segments that copying them all would take. */
+static uint32_t
+segments_for(lbs_store *s, const struct victim *v, uint32_t n)
+{
+	uint64_t live = 0, rest = stream_rest(s->cleaner->stream) /
+				  (FRAME_BYTES + INDEX_ENTRY_BYTES);
+
+	while (n)
+		live += v[--n].live;
+	return live > rest ? (uint32_t)((live - rest + s->segment_blocks - 1) /
+					s->segment_blocks)
+			   : 0;
+}
+
 /* Under checkpointing nothing is freed while it is chosen and held, and the live
  * counts are those of a whole checkpoint. */
 static int
-choose(lbs_store *s, uint32_t max_live)
+choose(lbs_store *s, struct clean_worth worth)
 {
 	struct cleaner *c = s->cleaner;
 	uint32_t n = 0, max = store_clean_batch(s);
@@ -129,13 +158,14 @@ choose(lbs_store *s, uint32_t max_live)
 	store_db_lock(s);
 	for (uint32_t i = 0; i < segments; i++) {
 		segtab_info(s->segtab, i, &info);
-		if (info.live <= max_live && is_candidate(s, i, &info))
+		if (info.live <= worth.max_live && is_candidate(s, i, &info))
 			v[n++] = (struct victim){ i, info.live, info.age, 0 };
 	}
 	store_db_unlock(s);
-	n = victim_choose(v, n, max, s->segment_blocks);
-	while (n && (work + v[0].live) * sizeof(struct clean_block) > LIST_BYTES)
-		n--;
+	n = victim_choose(v, n, n, s->segment_blocks);
+	if (worth.wins && n <= segments_for(s, v, n))
+		n = 0;
+	n = that_fit(v, n < max ? n : max);
 	for (uint32_t i = 0; i < n; i++) {
 		segtab_hold(s->segtab, v[i].segment, 1);
 		segtab_info(s->segtab, v[i].segment, &info);
@@ -160,7 +190,7 @@ clean_is_barren(lbs_store *s)
 }
 
 int
-clean_begin(lbs_store *s, uint32_t max_live)
+clean_begin(lbs_store *s, struct clean_worth worth)
 {
 	struct cleaner *c = s->cleaner;
 	uint64_t log = stream_log_bytes(s->stream);
@@ -170,13 +200,13 @@ clean_begin(lbs_store *s, uint32_t max_live)
 		return 1;
 	if (clean_is_barren(s))
 		return 0;
-	rc = choose(s, max_live);
+	rc = choose(s, worth);
 	/* Segments are candidates from a checkpoint on. */
 	if (rc == 0 && log - atomic_load(&s->log_bytes_at_checkpoint) >=
 			       s->geometry.segment_bytes) {
 		rc = store_checkpoint(s);
 		if (rc == 0)
-			rc = choose(s, max_live);
+			rc = choose(s, worth);
 	}
 	c->barren_at = log;
 	c->barren = rc == 0;
@@ -582,14 +612,14 @@ clean_step(lbs_store *s, uint32_t blocks)
 }
 
 int
-clean_round(lbs_store *s, uint32_t max_live)
+clean_round(lbs_store *s, struct clean_worth worth)
 {
 	struct cleaner *c = s->cleaner;
 	int rc;
 
 	pthread_mutex_lock(&c->lock);
 	c->barren = 0;
-	rc = clean_begin(s, max_live);
+	rc = clean_begin(s, worth);
 	while (rc > 0 && c->phase != CLEAN_IDLE) {
 		if (c->phase != CLEAN_CHECKPOINT) {
 			rc = clean_step(s, CLEAN_STEP_BLOCKS);

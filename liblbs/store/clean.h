@@ -86,15 +86,21 @@ void cleaner_free(lbs_store *s);
 /* 1 while it is of no use to look for victims again: a segment of log later
  * there may be some. */
 int clean_is_barren(lbs_store *s);
-/* Begins a round if there is none: 1, or 0 when no segment is worth it, of which
- * at most max_live blocks may live. cleaner->lock is held for these two. */
-int clean_begin(lbs_store *s, uint32_t max_live);
+/* What is worth cleaning: segments of which at most so many blocks live; and,
+ * unless every block counts, only if all of them together win a segment. */
+struct clean_worth {
+	uint32_t max_live;
+	int wins;
+};
+/* Begins a round if there is none: 1, or 0 when nothing is worth it.
+ * cleaner->lock is held for these two. */
+int clean_begin(lbs_store *s, struct clean_worth worth);
 /* One step of the round: at most so many blocks. 0 or an error that stopped the
  * store. While a checkpoint is written the lock is given up. */
 int clean_step(lbs_store *s, uint32_t blocks);
 /* A whole round, or what is left of the present one: 1, 0 if there is none worth
  * it, or an error. The lock is not held. */
-int clean_round(lbs_store *s, uint32_t max_live);
+int clean_round(lbs_store *s, struct clean_worth worth);
 
 /* For the checkpoint, which holds checkpointing. */
 /* Freezes the map, as map_freeze does, and notes which of the cleaner's segments

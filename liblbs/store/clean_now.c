@@ -8,10 +8,12 @@
  * written than is won. */
 #define WORTH_SHARE 8u
 
-static uint32_t
+static struct clean_worth
 worth(const lbs_store *s)
 {
-	return s->segment_blocks - s->segment_blocks / WORTH_SHARE - 1;
+	return (struct clean_worth){
+		s->segment_blocks - s->segment_blocks / WORTH_SHARE - 1, 1
+	};
 }
 
 /* Segments that a round could take: what progress is measured against. */
@@ -24,7 +26,7 @@ candidates(lbs_store *s)
 	for (uint32_t i = 0; i < s->geometry.segment_count; i++) {
 		segtab_info(s->segtab, i, &info);
 		n += info.used && !info.stuck && info.live &&
-		     info.live <= worth(s);
+		     info.live <= worth(s).max_live;
 	}
 	return n;
 }
@@ -47,7 +49,8 @@ lbs_store_clean(lbs_store *s, unsigned flags, lbs_progress_fn *progress,
 	total = candidates(s);
 	/* Writers may make more of them meanwhile: that is their cleaner's. */
 	while (done < total || done == 0) {
-		if (progress && progress(ctx, done, total))
+		if (progress && progress(ctx, done * s->geometry.segment_bytes,
+					 total * s->geometry.segment_bytes))
 			return LBS_ECANCELLED;
 		rc = clean_round(s, worth(s));
 		if (rc <= 0)
@@ -55,6 +58,7 @@ lbs_store_clean(lbs_store *s, unsigned flags, lbs_progress_fn *progress,
 		done = atomic_load(&s->stat[LBS_STAT_CLEANED_SEGMENTS]) - before;
 	}
 	if (rc >= 0 && progress)
-		progress(ctx, total, total);
+		progress(ctx, total * s->geometry.segment_bytes,
+			 total * s->geometry.segment_bytes);
 	return rc < 0 ? rc : 0;
 }

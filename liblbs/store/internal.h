@@ -124,6 +124,8 @@ struct lbs_store {
 	char failure[512];
 
 	_Atomic uint64_t stat[LBS_STAT_COUNT];
+	struct meta_total before; /* totals of the sessions before this one;
+				   * constant after open */
 
 	struct background *background; /* NULL without threads */
 	int recovering;		/* during open: the stream's begin is deferred */
@@ -229,6 +231,9 @@ int store_sync_chunks(lbs_store *s, struct stream *st, uint8_t *chunks);
 int store_flush_anchored(lbs_store *s);
 /* Commits the anchor with whatever transaction is open; db is held. */
 int store_anchor_in(lbs_store *s, const struct cut *cut);
+
+/* stat.c: totals since the store was made. */
+void store_totals(lbs_store *s, struct meta_total *out);
 
 /* metaroom.c: 1 while internal flash has room for what a write may cost it. */
 int store_meta_has_room(lbs_store *s);

@@ -168,6 +168,8 @@ store_load_state(lbs_store *s, const struct card_sealed *on_card)
 	if (rc == 0)
 		rc = meta_vdisk_each(s->meta, load_vdisk, s);
 	if (rc == 0)
+		rc = meta_total_get(s->meta, &s->before);
+	if (rc == 0)
 		rc = meta_anchor_get(s->meta, &s->anchor);
 	if (rc == 0)
 		rc = meta_pieces_get(s->meta, s->pieces, PIECES_MAX,

@@ -212,12 +212,13 @@ behind(lbs_store *s)
 }
 
 /* As many blocks as a segment is worth cleaning at. */
-static uint32_t
+static struct clean_worth
 worth(const lbs_store *s)
 {
 	uint32_t least = s->segment_blocks / 64;
 
-	return s->segment_blocks - (least ? least : 1);
+	return (struct clean_worth){ s->segment_blocks - (least ? least : 1),
+				     0 };
 }
 
 int
@@ -280,10 +281,10 @@ idle_water(const lbs_store *s)
 	return share > low_water(s) ? share : low_water(s);
 }
 
-static uint32_t
+static struct clean_worth
 idle_worth(const lbs_store *s)
 {
-	return s->segment_blocks / 4 * 3;
+	return (struct clean_worth){ s->segment_blocks / 4 * 3, 1 };
 }
 
 static int

@@ -3,7 +3,7 @@
  */
 #include <string.h>
 
-#include "liblbs/store/internal.h"
+#include "liblbs/store/clean.h"
 
 static const char *const names[LBS_STAT_COUNT] = {
 	[LBS_STAT_READ_OPS] = "read_ops",
@@ -17,6 +17,7 @@ static const char *const names[LBS_STAT_COUNT] = {
 	[LBS_STAT_ZERO_BYTES] = "zero_bytes",
 	[LBS_STAT_RECORDS] = "records",
 	[LBS_STAT_CARD_LOG_BYTES] = "card_log_bytes",
+	[LBS_STAT_CARD_CLEAN_BYTES] = "card_clean_bytes",
 	[LBS_STAT_CARD_FILL_BYTES] = "card_fill_bytes",
 	[LBS_STAT_CARD_READ_BYTES] = "card_read_bytes",
 	[LBS_STAT_CARD_WRITE_CALLS] = "card_write_calls",
@@ -42,6 +43,12 @@ static const char *const names[LBS_STAT_COUNT] = {
 	[LBS_STAT_SEGMENTS_FREE] = "segments_free",
 	[LBS_STAT_SEGMENTS_RESERVE] = "segments_reserve",
 	[LBS_STAT_LIVE_BLOCKS] = "live_blocks",
+	[LBS_STAT_LIVE_BLOCKS_MAX] = "live_blocks_max",
+	[LBS_STAT_CAPACITY_BYTES] = "capacity_bytes",
+	[LBS_STAT_LIVE_BYTES] = "live_bytes",
+	[LBS_STAT_DEAD_BYTES] = "dead_bytes",
+	[LBS_STAT_FREE_BYTES] = "free_bytes",
+	[LBS_STAT_RESERVE_BYTES] = "reserve_bytes",
 	[LBS_STAT_MAP_BYTES] = "map_bytes",
 	[LBS_STAT_MAP_BYTES_PEAK] = "map_bytes_peak",
 	[LBS_STAT_MAP_LIMIT_BYTES] = "map_limit_bytes",
@@ -51,12 +58,60 @@ static const char *const names[LBS_STAT_COUNT] = {
 	[LBS_STAT_CHECKPOINT_RECORD] = "checkpoint_record",
 	[LBS_STAT_FAILED] = "failed",
 	[LBS_STAT_READ_ONLY] = "read_only",
+	[LBS_STAT_TOTAL_WRITE_BYTES] = "total_write_bytes",
+	[LBS_STAT_TOTAL_CARD_LOG_BYTES] = "total_card_log_bytes",
+	[LBS_STAT_TOTAL_CARD_CLEAN_BYTES] = "total_card_clean_bytes",
+	[LBS_STAT_TOTAL_CARD_FILL_BYTES] = "total_card_fill_bytes",
 };
 
 API const char *
 lbs_stat_name(int stat)
 {
 	return stat >= 0 && stat < LBS_STAT_COUNT ? names[stat] : NULL;
+}
+
+void
+store_totals(lbs_store *s, struct meta_total *out)
+{
+	struct stream_stats log = { 0 }, cold = { 0 };
+
+	if (s->stream)
+		stream_stats(s->stream, &log);
+	if (s->cleaner)
+		stream_stats(s->cleaner->stream, &cold);
+	*out = s->before;
+	out->guest_bytes += atomic_load(&s->stat[LBS_STAT_WRITE_BYTES]);
+	out->log_bytes += log.page_bytes;
+	out->clean_bytes += cold.page_bytes;
+	out->fill_bytes += atomic_load(&s->stat[LBS_STAT_CARD_FILL_BYTES]);
+}
+
+/* Where the capacity is. What is open counts as dead where it is not written. */
+static void
+space(lbs_store *s, uint64_t v[LBS_STAT_COUNT])
+{
+	uint64_t segment = s->geometry.segment_bytes, used = 0, kept, free;
+
+	for (uint32_t i = 0; i < s->geometry.segment_count; i++) {
+		struct segment_info info;
+
+		segtab_info(s->segtab, i, &info);
+		v[LBS_STAT_LIVE_BLOCKS] += info.used ? info.live : 0;
+		used += (uint64_t)info.used;
+	}
+	kept = store_room_kept(s, ROOM_ORDINARY);
+	free = s->geometry.segment_count - used;
+	if (kept > free)
+		kept = free;
+	v[LBS_STAT_LIVE_BLOCKS_MAX] = room_live_max(
+		atomic_load(&s->card_full) ? (uint32_t)v[LBS_STAT_SEGMENTS_FILLED]
+					   : s->geometry.segment_count,
+		s->reserve_segments, s->geometry.segment_bytes);
+	v[LBS_STAT_CAPACITY_BYTES] = s->geometry.segment_count * segment;
+	v[LBS_STAT_LIVE_BYTES] = v[LBS_STAT_LIVE_BLOCKS] * FRAME_BYTES;
+	v[LBS_STAT_DEAD_BYTES] = used * segment - v[LBS_STAT_LIVE_BYTES];
+	v[LBS_STAT_FREE_BYTES] = (free - kept) * segment;
+	v[LBS_STAT_RESERVE_BYTES] = kept * segment;
 }
 
 API void
@@ -66,6 +121,7 @@ lbs_store_stat(lbs_store *s, uint64_t v[LBS_STAT_COUNT])
 	struct stream_stats st = { 0 };
 	struct log_position behind;
 	struct map_stats map;
+	struct meta_total total;
 	uint32_t filled, free;
 
 	for (int i = 0; i < LBS_STAT_COUNT; i++)
@@ -98,12 +154,13 @@ lbs_store_stat(lbs_store *s, uint64_t v[LBS_STAT_COUNT])
 	v[LBS_STAT_SEGMENTS_FILLED] = filled;
 	v[LBS_STAT_SEGMENTS_FREE] = free;
 	v[LBS_STAT_SEGMENTS_RESERVE] = s->reserve_segments;
-	for (uint32_t i = 0; i < s->geometry.segment_count; i++) {
-		struct segment_info info;
-
-		segtab_info(s->segtab, i, &info);
-		v[LBS_STAT_LIVE_BLOCKS] += info.used ? info.live : 0;
-	}
+	space(s, v);
+	store_totals(s, &total);
+	v[LBS_STAT_CARD_CLEAN_BYTES] = total.clean_bytes - s->before.clean_bytes;
+	v[LBS_STAT_TOTAL_WRITE_BYTES] = total.guest_bytes;
+	v[LBS_STAT_TOTAL_CARD_LOG_BYTES] = total.log_bytes;
+	v[LBS_STAT_TOTAL_CARD_CLEAN_BYTES] = total.clean_bytes;
+	v[LBS_STAT_TOTAL_CARD_FILL_BYTES] = total.fill_bytes;
 	v[LBS_STAT_DURABLE_RECORD] = atomic_load(&s->durable_recno);
 	v[LBS_STAT_CHECKPOINT_RECORD] = atomic_load(&s->checkpoint_recno);
 	v[LBS_STAT_FAILED] = atomic_load(&s->failed) != 0;

@@ -1,0 +1,96 @@
+#!/usr/bin/python3
+"""clean - `lbs clean` on a store that is served and on one that is not, and the
+cleaner at work by itself: what the guest wrote stays, room comes of it, and the
+server goes on answering.
+"""
+import json
+import threading
+
+from nbdlab import Lab, Score, seeded
+
+MIB = 1 << 20
+SIZE = 48
+
+rng = seeded()
+score = Score()
+model = bytearray(SIZE * MIB)
+
+
+def put(h, at, size):
+    data = rng.randbytes(size)
+    h.pwrite(data, at)
+    model[at:at + size] = data
+
+
+def scatter(h, blocks):
+    """Single blocks everywhere: every segment loses some."""
+    for _ in range(blocks):
+        put(h, rng.randrange(SIZE * MIB // 4096) * 4096, 4096)
+
+
+def whole(h):
+    return all(h.pread(MIB, i * MIB) == model[i * MIB:(i + 1) * MIB]
+               for i in range(SIZE))
+
+
+def clean(lab):
+    return json.loads(lab.run("lbs", "clean", "--json", lab.store).stdout)
+
+
+with Lab(f"{SIZE}M", "--capacity", "100M", "--segment-size", "1M") as lab:
+    lab.start()
+    h = lab.connect()
+    for i in range(SIZE):
+        put(h, i * MIB, MIB)
+    # Three times the capacity: the store cleans by itself, and never refuses.
+    for _ in range(6):
+        scatter(h, 50 * MIB // 4096)
+        h.flush()
+    counters = lab.stat()["counters"]
+    score.check("it cleans by itself", counters["cleaned_segments"] > 20,
+                str(counters["cleaned_segments"]))
+    score.check("all is there", whole(h))
+    free = counters["segments_free"]
+
+    answers = []
+
+    def ask():
+        answers.append(clean(lab))
+
+    job = threading.Thread(target=ask)
+    job.start()
+    # The server goes on meanwhile, and answers others.
+    scatter(h, 500)
+    score.check("it answers others", lab.stat()["served"])
+    job.join()
+    score.check("served", answers[0]["served"], str(answers[0]))
+    score.check("segments were emptied", answers[0]["segments"] > 5,
+                str(answers[0]))
+    counters = lab.stat()["counters"]
+    score.check("room came of it", counters["segments_free"] > free + 5,
+                f"{counters['segments_free']} after {free}")
+    score.check("all is there, cleaned", whole(h))
+    again = clean(lab)
+    score.check("then there is little to gain", again["segments"] <= 8,
+                str(again))
+    scatter(h, 4000)
+    h.shutdown()
+    score.equal("it ends well", lab.stop(), 0)
+
+    by_hand = clean(lab)
+    score.check("not served", not by_hand["served"] and
+                by_hand["segments"] > 5, str(by_hand))
+    said = lab.run("lbs", "clean", lab.store).stdout
+    score.check("nothing to gain", "nothing to gain" in said, said)
+    checked = lab.run("lbsck", "--scrub", lab.store, check=False)
+    score.equal("lbsck finds nothing", checked.returncode, 0)
+    lab.start("--read-only")
+    refused = lab.run("lbs", "clean", "--json", lab.store, check=False)
+    score.equal("a read-only server refuses", refused.returncode, 1)
+    score.check("in words", json.loads(refused.stdout)["error"]["code"] ==
+                "read-only", refused.stdout)
+    h = lab.connect()
+    score.check("all is there at the end", whole(h))
+    h.shutdown()
+    lab.stop()
+score.end()
