@@ -181,6 +181,11 @@ demo: ## the main job on a real disk image, told as a story
 
 $(BUILD)/bench/micro: $(BUILD)/bench/micro.o $(LIB)
 	$(LINK) $^ $(LDLIBS)
+$(BUILD)/bench/clean: $(BUILD)/bench/clean.o $(LIB)
+	$(LINK) $^ -Wl,--wrap=aead_seal -Wl,--wrap=aead_open $(LDLIBS)
+.PHONY: bench-clean
+bench-clean: $(BUILD)/bench/clean ## the cleaner in steady state beside theory (QUICK=1: shorter)
+	$< $(if $(JSON),--json $(JSON))
 # The data left out, checkpoints and page loads timed.
 $(BUILD)/bench/mapload: $(BUILD)/bench/mapload.o $(BUILD)/bench/swallow.o $(LIB)
 	$(LINK) $^ $(foreach f,aead_seal secret_random store_checkpoint mapstore_page,-Wl,--wrap=$(f)) $(LDLIBS)

@@ -218,6 +218,7 @@ clean_begin(lbs_store *s, struct clean_worth worth)
 	atomic_store(&c->taken, 0);
 	atomic_store(&c->done, 0);
 	atomic_store(&c->room, store_room_blocks(s));
+	atomic_store(&c->allowed, store_round_allows(s));
 	atomic_store(&c->phase, CLEAN_LISTING);
 	return 1;
 }
@@ -286,7 +287,7 @@ list_some(lbs_store *s)
 	if (c->listed == c->victim_count) {
 		qsort(c->blocks, c->count, sizeof *c->blocks, by_age);
 		atomic_store(&c->work, c->count);
-		atomic_store(&c->phase, CLEAN_COPYING);
+		atomic_store(&c->phase, c->count ? CLEAN_COPYING : CLEAN_ENDING);
 		return 0;
 	}
 	if (!c->list.entries) {
@@ -512,10 +513,6 @@ copy_some(lbs_store *s, uint32_t want)
 
 	if (c->next == c->group_end)
 		next_group(s);
-	if (c->next == c->count) {
-		atomic_store(&c->phase, CLEAN_ENDING);
-		return 0;
-	}
 	if (want > CLEAN_STEP_BLOCKS)
 		want = CLEAN_STEP_BLOCKS;
 	rc = gather(s, &b, stream_fits(c->stream, want ? want : 1));
@@ -524,6 +521,8 @@ copy_some(lbs_store *s, uint32_t want)
 	if (rc == 0 && b.n)
 		rc = append(s, &b);
 	atomic_store(&c->done, c->next);
+	if (rc == 0 && c->next == c->count)
+		atomic_store(&c->phase, CLEAN_ENDING);
 	if (rc == LBS_ENOSPC) {
 		/* Others took the reserve: what was moved frees some. */
 		c->aborted = 1;

@@ -58,7 +58,8 @@ struct cleaner {
 	_Atomic uint32_t taken;	/* segments taken from the reserve in this round */
 	_Atomic int freed;	/* a round ended: a checkpoint has work */
 	/* The round's work in blocks, for pacing without the lock. */
-	_Atomic uint64_t work, done, room;
+	_Atomic uint64_t work, done;
+	_Atomic uint64_t room, allowed; /* for writers: when it began; for use */
 	_Atomic uint64_t seen;	/* log bytes at the last tick */
 	_Atomic int idle;	/* they were the same at the one before */
 

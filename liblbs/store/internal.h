@@ -207,6 +207,8 @@ void store_room_settle(lbs_store *s);
 uint32_t store_room_kept(lbs_store *s, int level);
 /* Blocks that writers may append before they meet the reserves. */
 uint64_t store_room_blocks(lbs_store *s);
+/* Of these, blocks for writers to use while the round that begins lasts. */
+uint64_t store_round_allows(lbs_store *s);
 /* How many victims a round that begins now may have. */
 uint32_t store_clean_batch(lbs_store *s);
 /* May these blocks be written? Writing over blocks always may. LBS_ENOSPC. */

@@ -189,9 +189,24 @@ low_water(const lbs_store *s)
 	return 3 + room_group_segments(s->geometry.segment_bytes);
 }
 
+/* What the round wins, so that the room stays as it is; less where it is below a
+ * segment less than what rounds begin at, more where it is above. A quarter is left
+ * for the round's checkpoint. */
+uint64_t
+store_round_allows(lbs_store *s)
+{
+	struct cleaner *c = s->cleaner;
+	uint64_t room = atomic_load(&c->room), all = c->victim_count;
+	uint64_t want = (uint64_t)(low_water(s) - 1) * s->segment_blocks;
+	uint64_t work = atomic_load(&c->work), wins;
+
+	all *= s->segment_blocks;
+	wins = (all > work ? all - work : 0) * room / want;
+	return wins < room * 3 / 4 ? wins : room * 3 / 4;
+}
+
 /* Blocks that a round which has copied so many is behind: it must have copied all
- * when three quarters of the room that it began with are used; the last is for its
- * checkpoint. */
+ * when writers have used what it allows. */
 static uint64_t
 pace(lbs_store *s, uint64_t done)
 {
@@ -199,8 +214,9 @@ pace(lbs_store *s, uint64_t done)
 	uint64_t room = atomic_load(&c->room), now = store_room_blocks(s);
 	uint64_t used = room > now ? room - now : 0, want;
 	uint64_t work = atomic_load(&c->work);
+	uint64_t allowed = atomic_load(&c->allowed);
 
-	want = room ? work * used * 4 / (room * 3) : work;
+	want = allowed ? work * used / allowed : used ? work : 0;
 	want = want < work ? want : work;
 	return want > done ? want - done : 0;
 }
