@@ -120,6 +120,7 @@ finish(struct slice *sl, const struct log_position *behind, uint8_t *freed)
 	s->piece_count = n;
 	rc = slice_end(sl);
 	if (rc == 0) {
+		s->saved = total;
 		atomic_store(&s->checkpoint, state.checkpoint);
 		atomic_store(&s->checkpoint_recno, behind->recno);
 	}

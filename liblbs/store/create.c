@@ -132,6 +132,26 @@ settle(struct lbs_create_options *o, uint64_t segment_min,
 	return 0;
 }
 
+/* A disk may be larger than what its card holds: thin. Said once, here. */
+static void
+warn_if_thin(const struct lbs_create_options *o, const struct logger *log)
+{
+	uint32_t segment = (uint32_t)o->segment_size_bytes;
+	uint64_t fits = room_live_max((uint32_t)(o->capacity_bytes / segment),
+				      store_reserve_segments(
+					      store_sync_bytes(0, o->capacity_bytes),
+					      segment),
+				      segment);
+
+	if (fits * BLOCK_BYTES < o->size_bytes)
+		warn(log, LBS_ENOSPC,
+		     "a capacity of %llu MiB holds %llu MiB of data, less than "
+		     "the disk: new blocks get \"no space\" beyond that, what is "
+		     "there can be written over",
+		     (unsigned long long)(o->capacity_bytes / MIB),
+		     (unsigned long long)(fits * BLOCK_BYTES / MIB));
+}
+
 static int
 make_card_file(const struct store_env *env, const struct sealer *sealer,
 	       const struct logger *log)
@@ -414,6 +434,7 @@ lbs_store_create(const char *path, const char *data_dir,
 	rc = settle(&o, MIB, &log);
 	if (rc)
 		return rc;
+	warn_if_thin(&o, &log);
 	rc = make_files(&c, path, data_dir, &o, &log, &card);
 	if (rc == 0) {
 		struct store_env env = { .card = card, .meta_path = c.meta };

@@ -126,6 +126,7 @@ struct lbs_store {
 	_Atomic uint64_t stat[LBS_STAT_COUNT];
 	struct meta_total before; /* totals of the sessions before this one;
 				   * constant after open */
+	struct meta_total saved; /* as committed; guarded by checkpointing */
 
 	struct background *background; /* NULL without threads */
 	int recovering;		/* during open: the stream's begin is deferred */

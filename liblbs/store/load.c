@@ -169,6 +169,7 @@ store_load_state(lbs_store *s, const struct card_sealed *on_card)
 		rc = meta_vdisk_each(s->meta, load_vdisk, s);
 	if (rc == 0)
 		rc = meta_total_get(s->meta, &s->before);
+	s->saved = s->before;
 	if (rc == 0)
 		rc = meta_anchor_get(s->meta, &s->anchor);
 	if (rc == 0)

@@ -194,14 +194,20 @@ store_abandon(lbs_store *s)
 static int
 finish(lbs_store *s)
 {
+	struct meta_total total;
 	int rc = store_checkpoint(s);
 
-	if (rc || !s->piece_count)
+	/* No thread is left; what was filled may not have been noted. */
+	store_totals(s, &total);
+	if (rc ||
+	    (!s->piece_count && !memcmp(&total, &s->saved, sizeof total)))
 		return rc;
 	store_db_lock(s);
 	rc = meta_begin(s->meta);
 	if (rc == 0) {
 		rc = meta_pieces_set(s->meta, NULL, 0);
+		if (rc == 0)
+			rc = meta_total_set(s->meta, &total);
 		if (rc == 0)
 			rc = meta_commit(s->meta);
 		else

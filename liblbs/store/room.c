@@ -94,9 +94,9 @@ store_room_kept(lbs_store *s, int level)
 {
 	uint32_t keep = s->reserve_segments, tail, taken, clean;
 
-	if (level == ROOM_RECOVERY || !s->stream)
+	if (level == ROOM_RECOVERY)
 		return 0;
-	tail = tail_segments(s);
+	tail = s->stream ? tail_segments(s) : 0;
 	/* Openings may have used up what is kept back for them; a discard, which
 	 * alone makes room again, leaves them what they need at this moment. */
 	if (level == ROOM_DISCARD)
@@ -105,11 +105,11 @@ store_room_kept(lbs_store *s, int level)
 	 * the anchor, and the tail is short again. */
 	if (tail > keep)
 		keep = tail;
-	if (level == ROOM_CLEANER || !s->cleaner)
+	if (level == ROOM_CLEANER)
 		return keep;
 	/* The cleaner gives back what it takes at the end of its round. */
 	clean = room_clean_batch(s->geometry.segment_count) + 1;
-	taken = atomic_load(&s->cleaner->taken);
+	taken = s->cleaner ? atomic_load(&s->cleaner->taken) : 0;
 	return keep + (clean > taken ? clean - taken : 0);
 }
 
