@@ -568,39 +568,33 @@ static void test_full_capacity(void **state)
 	world_free(w);
 }
 
-/* Blocks one by one, so that of each segment one stays live, until there is no room
- * or so many are written. Returns how many were. */
-static int fill_thinly(struct world *w, int most)
-{
-	int i, rc = 0;
-
-	for (i = 0; i < most && rc == 0; i++)
-		rc = world_write(w, (uint64_t)(i % 13 ? 300 : i / 13 % 280) *
-				    MODEL_BLOCK, MODEL_BLOCK, 0);
-	if (rc != 0)
-		assert_code(w, rc, LBS_ENOSPC);
-	return rc == 0 ? i : i - 1;
-}
-
 /* The process dies a few writes before one is refused: what is not anchored yet is
  * written again from the segments kept back. */
 static void test_full_then_killed(void **state)
 {
-	struct world *made = check_made(NULL), *w = world_clone(made);
-	int most, less, rewrote = 0;
+	struct world_shape shape = workload_shape;
+	struct world *made, *w;
+	uint64_t end, less, i;
+	int rewrote = 0;
 
 	(void)state;
+	shape.capacity_bytes = WORKLOAD_TIGHT_BYTES;
+	made = check_made(&shape);
+	w = world_clone(made);
 	assert_code(w, world_open(w, 0), 0);
-	most = fill_thinly(w, 3000);
-	assert_in_range(most, 100, 2999);
+	end = fill_blocks(w, 0);
 	world_free(w);
 	for (less = 0; less < 6; less++) {
 		w = world_clone(made);
 		assert_code(w, world_open(w, 0), 0);
-		assert_int_equal(fill_thinly(w, most - less), most - less);
+		for (i = 0; i < end - less; i++)
+			assert_code(w, world_write(w, i * MODEL_BLOCK,
+						   MODEL_BLOCK, 0), 0);
 		world_cut(w, SIM_KEEP_ALL, 0);
 		assert_code(w, world_open(w, 0), 0);
 		rewrote += world_stat(w, LBS_STAT_REPLAY_REWRITTEN_RECORDS) > 0;
+		assert_model(w);
+		write_over(w, end - less, less, 40);
 		assert_model(w);
 		world_free(w);
 	}
@@ -626,45 +620,35 @@ static void test_bounded_tail(void **state)
 	world_free(w);
 }
 
-/* Processes that die on a full store use up what is kept back for recovery; a
- * discard makes room all the same. */
+/* Processes that die on a full store use up what is kept back for recovery: what is
+ * there can still be written over, and discards make room for more. */
 static void test_deaths_on_full_card(void **state)
 {
-	struct world *w = check_made(NULL);
-	uint64_t total;
-	int deaths, i, rc = 0;
+	struct world_shape shape = workload_shape;
+	struct world *w;
+	uint64_t end;
+	int deaths, i;
 
 	(void)state;
+	shape.capacity_bytes = WORKLOAD_TIGHT_BYTES;
+	w = check_made(&shape);
 	assert_code(w, world_open(w, 0), 0);
-	total = world_stat(w, LBS_STAT_SEGMENTS_TOTAL);
-	/* One block of each segment stays live. */
-	for (i = 0; i < 2000 && rc == 0; i++)
-		rc = world_write(w, (uint64_t)(i % 13 ? 300 : i / 13 % 280) *
-					    MODEL_BLOCK, 4 * KIB, 0);
-	assert_code(w, rc, LBS_ENOSPC);
-	assert_code(w, world_discard(w, 300 * MODEL_BLOCK, 4 * KIB, 0), 0);
-	for (deaths = 0; deaths < 10; deaths++) {
+	end = fill_blocks(w, 0);
+	write_over(w, end, 1, 200);
+	for (deaths = 0; deaths < 30; deaths++) {
+		write_over(w, end, (uint64_t)deaths, 1 + deaths % 3);
 		world_cut(w, SIM_KEEP_ALL, 0);
 		assert_code(w, world_open(w, 0), 0);
-		/* Into the segment that recovery took: one block stays live. */
-		assert_code(w, world_write(w, (uint64_t)(280 + deaths) *
-						      MODEL_BLOCK, 4 * KIB, 0), 0);
 	}
-	/* What is left of that segment. */
-	for (i = 0, rc = 0; i < 40 && rc == 0; i++)
-		rc = world_write(w, 301 * MODEL_BLOCK, 4 * KIB, LBS_FUA);
-	assert_code(w, rc, LBS_ENOSPC);
-	assert_true(world_stat(w, LBS_STAT_SEGMENTS_FREE) + 1 <
-		    world_stat(w, LBS_STAT_SEGMENTS_RESERVE));
 	assert_model(w);
-	/* A page each, until that segment is full and another is needed. */
+	fill_blocks(w, end);
+	/* A page each, over more than a segment. */
 	for (i = 0; i < 20; i++)
 		assert_code(w, world_discard(w, 302 * MODEL_BLOCK, 4 * KIB,
 					     LBS_FUA), 0);
+	write_over(w, end, 2, 200);
 	assert_code(w, world_discard(w, 0, 1024 * KIB, 0), 0);
 	assert_code(w, world_discard(w, 1024 * KIB, 256 * KIB, 0), 0);
-	assert_code(w, lbs_store_checkpoint(w->store), 0);
-	assert_true(world_stat(w, LBS_STAT_SEGMENTS_FREE) > total / 2);
 	check_work(w, 3, 2);
 	assert_model(w);
 	world_free(w);

@@ -12,7 +12,7 @@ const char script_letters[] = "wapbdzfcrk";
 
 const struct world_shape script_shape = {
 	.vdisk_bytes = 24 * BLOCK + 3 * 512,
-	.capacity_bytes = 4096 * KIB,
+	.capacity_bytes = 80 * 64 * KIB,
 	.segment_bytes = 64 * KIB,
 	.chunk_bytes = 1024 * KIB,
 	.checkpoint_log_bytes = 128 * KIB,

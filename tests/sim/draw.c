@@ -13,6 +13,7 @@
 
 #define KIB 1024u
 #define MIB (1024u * KIB)
+#define SEGMENT (64u * KIB)
 #define BLOCK 4096u
 
 struct draw {
@@ -241,8 +242,9 @@ struct sim_script *script_draw(uint64_t seed, unsigned operations)
 	d.script = sim_alloc(sizeof(*d.script));
 	d.script->seed = seed;
 	draw_character(&d);
-	/* Every fourth card is so small that it is full now and then. */
-	capacity = below(&d, 4) == 0 ? 5 * MIB : 7 * MIB;
+	/* All are so small that the cleaner works, and every fourth so that it is
+	 * full now and then. */
+	capacity = below(&d, 4) == 0 ? 86 * SEGMENT : 92 * SEGMENT;
 	freshness = below(&d, 4) == 0 ? 2 : 1;
 	add(&d, SIM_STORE, capacity, freshness, below(&d, 4) != 0, 0);
 	for (i = 0; i < operations; i++) {

@@ -227,7 +227,7 @@ an_anchor_alone_costs_one_commit_and_little_more_than_a_page(void **state)
 	struct meta_anchor a = { 1, 1, 8 };
 
 	(void)state;
-	for (a.recno = 1; a.recno <= 50; a.recno++) {
+	for (a.recno = 1; a.recno <= 40; a.recno++) {
 		meta_counters(meta, &before);
 		assert_int_equal(meta_anchor_set(meta, &a), 0);
 		meta_counters(meta, &after);
