@@ -78,7 +78,8 @@ is_free_now(lbs_store *s, uint32_t segment, const struct log_position *behind)
 	struct segment_info info;
 
 	segtab_info(s->segtab, segment, &info);
-	return info.used && !info.live && !info.held && info.last_recno <= behind->recno &&
+	return info.used && !info.live && !info.held &&
+	       info.last_recno <= behind->recno &&
 	       segment != behind->segment &&
 	       !(s->anchor.recno && segment == s->anchor.segment);
 }

@@ -272,6 +272,7 @@ store_clean_pace(lbs_store *s)
 int
 store_make_room(lbs_store *s, unsigned tries)
 {
+	uint32_t have;
 	int rc;
 
 	/* Perhaps something died since the last checkpoint. */
@@ -282,7 +283,13 @@ store_make_room(lbs_store *s, unsigned tries)
 	/* Each round gains a block at least; this many gain what a group needs. */
 	if (!s->cleaner || tries > s->geometry.segment_count + 64)
 		return 0;
-	return clean_round(s, worth(s));
+	rc = clean_round(s, worth(s));
+	if (rc)
+		return rc;
+	/* Nothing to gain, perhaps because another's round has just won it. */
+	have = writers_segments(s);
+	return have >= room_group_segments(s->geometry.segment_bytes) ||
+	       (have && tries < 8);
 }
 
 /* ---- the thread ---------------------------------------------------------- */
