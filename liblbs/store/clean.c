@@ -596,7 +596,7 @@ clean_step(lbs_store *s, uint32_t blocks)
 
 	if (rc)
 		return rc;
-	switch (c->phase) {
+	switch (atomic_load(&c->phase)) {
 	case CLEAN_LISTING:
 		rc = list_some(s);
 		break;

@@ -343,7 +343,7 @@ store_clean_wanted(lbs_store *s)
 {
 	struct cleaner *c = s->cleaner;
 
-	switch (c->phase) {
+	switch (atomic_load(&c->phase)) {
 	case CLEAN_IDLE:
 		return writers_segments(s) <
 			       (is_idle(s) ? idle_water(s) : low_water(s)) &&
