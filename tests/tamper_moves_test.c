@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #define SEGMENT (64u << 10)
+#define CHUNKS 24u	/* of four segments each */
 
 /* Verdicts that may come, as bits. */
 #define OPENS (1u << 0)
@@ -583,7 +584,7 @@ static void pour(struct victim *v, const struct sim_copy *copy)
 	char name[MEDIUM_NAME_BYTES];
 	uint32_t chunk;
 
-	for (chunk = 0; chunk < 16; chunk++) {
+	for (chunk = 0; chunk < CHUNKS; chunk++) {
 		medium_file_name(chunk, name);
 		if (peek_copy(copy, name, buf, 4 * SEGMENT, 0) == 0)
 			simdisk_poke(v->w->disk, SIM_CARD, name, buf,
@@ -818,7 +819,7 @@ static void test_damaged_tail(void **state)
 	memset(w->env.boot_id, w->boot, sizeof(w->env.boot_id));
 	model_lost_power(w->model);
 	after = simdisk_copy(w->disk, SIM_CARD);
-	for (chunk = 0; chunk < 16; chunk++) {
+	for (chunk = 0; chunk < CHUNKS; chunk++) {
 		uint8_t *was = sim_alloc(4 * SEGMENT);
 		uint8_t *now = sim_alloc(4 * SEGMENT);
 

@@ -13,10 +13,11 @@
 
 #define KIB 1024u
 
-/* Small enough that every byte of what is in use can be flipped. */
+/* Small enough that every byte of what is in use can be flipped, large enough that
+ * the cleaner has nothing to do: it would make durable what a test has not. */
 static const struct world_shape shape = {
 	.vdisk_bytes = 320 * KIB,
-	.capacity_bytes = 5 * 1024 * KIB,
+	.capacity_bytes = 6 * 1024 * KIB,
 	.segment_bytes = 64 * KIB,
 	.chunk_bytes = 256 * KIB,
 	.checkpoint_log_bytes = 64 * 1024 * KIB,
