@@ -718,23 +718,33 @@ static void test_unasked_sync(void **state)
 
 /* ---- two at once ---------------- */
 
-/* A write at a tick of a checkpoint: the checkpoint waits for it meanwhile. */
+/* A write at a tick of a checkpoint, by another thread: the checkpoint waits for it
+ * meanwhile. */
 struct intruder {
 	struct world *w;
 	uint64_t tick;
 	int rc, came;
 };
 
+static void *intruder_writes(void *arg)
+{
+	struct intruder *me = arg;
+
+	/* Over a segment's end; without a sync, which would wait for us. */
+	me->rc = world_write(me->w, 200 * MODEL_BLOCK, 20 * MODEL_BLOCK, 0);
+	return NULL;
+}
+
 static void intrude(void *ctx)
 {
 	struct intruder *me = ctx;
+	pthread_t t;
 
 	if (simdisk_ticks(me->w->disk) + 1 != me->tick)
 		return;
 	simdisk_watch(me->w->disk, NULL, NULL);
-	/* Over a segment's end; without a sync, which would wait for us. */
-	me->rc = world_write(me->w, 200 * MODEL_BLOCK, 20 * MODEL_BLOCK, 0);
-	me->came = 1;
+	me->came = pthread_create(&t, NULL, intruder_writes, me) == 0 &&
+		   pthread_join(t, NULL) == 0;
 }
 
 /* Writes until every segment that is free has been taken, far from the intruder. */
