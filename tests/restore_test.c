@@ -415,6 +415,36 @@ static void test_pulled_card_reused(void **state)
 
 /* The process dies again and again while it recovers, in one boot: each time
  * what was acknowledged is still known, and still there. */
+/* What was never synced is missing, and given up: the anchor, whose record is there,
+ * goes on to say which card is an older one. Also when nothing was replayed. */
+static void test_loss_keeps_anchor(void **state)
+{
+	struct world *w = check_made(NULL);
+	struct sim_copy *older;
+	int rc;
+
+	(void)state;
+	assert_code(w, world_open(w, 0), 0);
+	check_work(w, 1, 3);
+	older = simdisk_copy(w->disk, SIM_CARD);
+	check_work(w, 2, 3);
+	assert_code(w, world_close(w), 0);
+	assert_code(w, world_open(w, 0), 0);
+	assert_code(w, world_write(w, 0, 12 * KIB, 0), 0);
+	simdisk_pull(w->disk, SIM_CARD, SIM_DROP_ALL, 0);
+	simdisk_insert(w->disk, SIM_CARD);
+	world_cut(w, SIM_KEEP_ALL, 0);
+	assert_code(w, world_open(w, 0), LBS_EDATAMISSING);
+	assert_code(w, world_open(w, LBS_ACCEPT_LOSS), 0);
+	world_cut(w, SIM_KEEP_ALL, 0);
+	simdisk_restore(w->disk, older);
+	rc = world_open(w, 0);
+	if (rc != LBS_EDATAMISSING)
+		assert_code(w, rc, LBS_ESTALECARD);
+	sim_copy_free(older);
+	world_free(w);
+}
+
 static void test_dying_recoveries(void **state)
 {
 	struct world *w = check_made(NULL), *v;
@@ -458,6 +488,7 @@ int main(void)
 		cmocka_unit_test(test_lying_card),
 		cmocka_unit_test(test_pulled_card),
 		cmocka_unit_test(test_pulled_card_reused),
+		cmocka_unit_test(test_loss_keeps_anchor),
 		cmocka_unit_test(test_dying_recoveries),
 	};
 
