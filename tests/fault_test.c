@@ -137,6 +137,7 @@ struct writer {
 	struct world *w;
 	int id, writes;		/* stops after so many */
 	int issued, acked, flushed;
+	int rc;			/* of the write that stopped it */
 	pthread_t thread;
 };
 
@@ -164,8 +165,10 @@ static void *write_slots(void *arg)
 		rc = lbs_vdisk_write(me->w->vdisk, buf, sizeof(buf),
 				     slot_place(me, i),
 				     flush && i % 16 == 7 ? LBS_FUA : 0);
-		if (rc != 0)
+		if (rc != 0) {
+			me->rc = rc;
 			break;
+		}
 		me->acked = i;
 		if (flush && i % 16 != 7 && lbs_vdisk_flush(me->w->vdisk) != 0)
 			break;
@@ -341,8 +344,10 @@ static void test_clean_beside_writers(void **state)
 		pthread_join(reader, NULL);
 		assert_code(w, clean.rc, 0);
 		assert_code(w, read.rc, 0);
-		for (k = 0; k < WRITERS; k++)
+		for (k = 0; k < WRITERS; k++) {
+			assert_code(w, me[k].rc, 0);
 			assert_slots(w, &me[k], me[k].issued);
+		}
 		moved += world_stat(w, LBS_STAT_CLEANED_BLOCKS);
 		world_cut(w, (enum sim_variant)(round % SIM_VARIANTS),
 			  (uint64_t)round);

@@ -356,6 +356,17 @@ map_allows(struct map *map, uint32_t fresh)
 }
 
 int
+map_may_allow(struct map *map, uint32_t fresh)
+{
+	int ok;
+
+	pthread_mutex_lock(&map->lock);
+	ok = map->live + fresh <= map->live_max;
+	pthread_mutex_unlock(&map->lock);
+	return ok;
+}
+
+int
 map_move(struct map *map, const struct extent *extent,
 	 const uint64_t *old_positions, uint64_t position, uint32_t *moved)
 {

@@ -44,6 +44,8 @@ void map_set_live(struct map *map, uint64_t live, uint64_t live_max);
 /* 1 if fresh more mapped blocks are allowed, when each block that was written
  * since the last checkpoint or is being written counts as new. */
 int map_allows(struct map *map, uint32_t fresh);
+/* The same if nothing that was written since the last checkpoint is new. */
+int map_may_allow(struct map *map, uint32_t fresh);
 /* Counts the holes of a range. */
 int map_holes(struct map *map, uint32_t layer, uint64_t lba, uint32_t count,
 	      uint32_t *holes);

@@ -156,11 +156,15 @@ store_clean_batch(lbs_store *s)
 
 /* ---- admission ----------------------------------------------------------- */
 
+/* Checkpoints that a write near the end of the room waits for while others write:
+ * one is nearly always enough. */
+#define ADMIT_TRIES 100
+
 int
 store_room_admit(lbs_store *s, const struct extent *extent)
 {
 	uint32_t holes;
-	int rc;
+	int rc, tries = 0;
 
 	/* Far from full: nothing needs to be looked up. */
 	if (map_allows(s->map, extent->count_blocks))
@@ -170,10 +174,14 @@ store_room_admit(lbs_store *s, const struct extent *extent)
 		       &holes);
 	if (rc || !holes || map_allows(s->map, holes))
 		return rc;
-	/* Blocks that were written twice are counted twice until now. */
-	rc = store_checkpoint(s);
-	if (rc || map_allows(s->map, holes))
-		return rc;
+	/* Blocks that were written twice are counted twice until a checkpoint, and
+	 * what others write meanwhile as new: refused is only what does not fit
+	 * beside what lives. */
+	do {
+		rc = store_checkpoint(s);
+		if (rc || map_allows(s->map, holes))
+			return rc;
+	} while (map_may_allow(s->map, holes) && ++tries < ADMIT_TRIES);
 	/* Perhaps the card has got room again. */
 	if (atomic_load(&s->card_full) && store_fill_one(s) == 0)
 		store_room_settle(s);
