@@ -183,8 +183,11 @@ store_room_admit(lbs_store *s, const struct extent *extent)
 			return rc;
 	} while (map_may_allow(s->map, holes) && ++tries < ADMIT_TRIES);
 	/* Perhaps the card has got room again. */
-	if (atomic_load(&s->card_full) && store_fill_one(s) == 0)
+	rc = atomic_load(&s->card_full) ? store_fill_one(s) : LBS_ENOSPC;
+	if (rc == 0)
 		store_room_settle(s);
+	else if (rc != LBS_ENOSPC)
+		return rc;
 	return map_allows(s->map, holes) ? 0 : LBS_ENOSPC;
 }
 

@@ -149,7 +149,7 @@ struct sim_script *script_read(FILE *in)
 {
 	struct sim_script *s = sim_alloc(sizeof(*s));
 	struct sim_step step;
-	char line[300];
+	char line[1000]; /* the first is what was broken, in words */
 	unsigned number = 0;
 
 	while (fgets(line, sizeof(line), in) != NULL) {

@@ -95,6 +95,8 @@ static int restore(struct run *r, enum sim_side side)
 		return 0;
 	older = simdisk_ticks(r->w->disk) != r->copied_at[side];
 	run_die(r, SIM_KEEP_ALL, 0);
+	/* No cache outlives the machine. */
+	evict(r);
 	world_reboot(r->w);
 	simdisk_restore(r->w->disk, r->copy[side]);
 	/* With both sides of one moment nothing would be old. */
