@@ -285,7 +285,8 @@ list_some(lbs_store *s)
 	int rc = 0;
 
 	if (c->listed == c->victim_count) {
-		qsort(c->blocks, c->count, sizeof *c->blocks, by_age);
+		if (c->count)
+			qsort(c->blocks, c->count, sizeof *c->blocks, by_age);
 		atomic_store(&c->work, c->count);
 		atomic_store(&c->phase, c->count ? CLEAN_COPYING : CLEAN_ENDING);
 		return 0;
