@@ -18,6 +18,11 @@ void secret_free(void *p);
 void secret_wipe(void *p, size_t len);
 /* Random bytes of the kernel, fresh at each call. */
 void secret_random(void *p, size_t len);
+/* Eight bytes that do not come again, for nonces: fresh at each call, also in
+ * each of two copies of a process that was frozen and resumed twice, so nothing
+ * is drawn ahead. Need not be hard to guess. Taken from the processor where it
+ * has a generator (a tenth of a system call's cost), else from the kernel. */
+void secret_unique(uint8_t out[8]);
 /* 1 if equal, in constant time. */
 int secret_equal(const void *a, const void *b, size_t len);
 

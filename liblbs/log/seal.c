@@ -66,7 +66,7 @@ seal_header(const struct sealer *s, const uint8_t *key,
 	memset(page, 0, PAGE_BYTES);
 	memcpy(plain.store_id, s->store_id, STORE_ID_BYTES);
 	memcpy(plain.salt, salt, SALT_BYTES);
-	secret_random(plain.random, NONCE_RANDOM_BYTES);
+	secret_unique(plain.random);
 	segment_plain_encode(&plain, page);
 	segment_sealed_encode(in, body);
 	make_nonce(nonce, plain.random, 0);
@@ -124,7 +124,7 @@ seal_record(const struct sealer *s, const uint8_t *key, uint32_t offset,
 	prefix.desc_bytes = (uint16_t)record_desc_bytes(desc->extent_count);
 	prefix.record_bytes =
 		record_bytes(desc->extent_count, desc->frame_count);
-	secret_random(prefix.random, NONCE_RANDOM_BYTES);
+	secret_unique(prefix.random);
 	record_prefix_encode(&prefix, out);
 	record_desc_encode(desc, body);
 	make_nonce(nonce, prefix.random, offset + RECORD_PREFIX_BYTES);
@@ -193,7 +193,7 @@ seal_index(const struct sealer *s, const uint8_t *key, const uint8_t *plain,
 	uint32_t offset = s->segment_bytes - TRAILER_BYTES - TAG_BYTES -
 			  plain_len;
 
-	secret_random(trailer.random, NONCE_RANDOM_BYTES);
+	secret_unique(trailer.random);
 	trailer_encode(&trailer, end);
 	make_nonce(nonce, trailer.random, offset);
 	aead_seal(s->cipher, key, nonce, end, TRAILER_BYTES, plain, plain_len,

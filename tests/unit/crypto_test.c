@@ -200,6 +200,28 @@ one_key_for_one_job(void **state)
 			assert_memory_not_equal(k[i], k[j], 32);
 }
 
+static int
+by_value(const void *a, const void *b)
+{
+	return memcmp(a, b, 8);
+}
+
+static void
+unique_values_do_not_come_again(void **state)
+{
+	enum { DRAWS = 20000 };
+	uint8_t(*drawn)[8] = malloc(DRAWS * sizeof *drawn);
+
+	(void)state;
+	assert_non_null(drawn);
+	for (int i = 0; i < DRAWS; i++)
+		secret_unique(drawn[i]);
+	qsort(drawn, DRAWS, sizeof *drawn, by_value);
+	for (int i = 1; i < DRAWS; i++)
+		assert_memory_not_equal(drawn[i - 1], drawn[i], 8);
+	free(drawn);
+}
+
 static void
 secret_memory_begins_zeroed_and_randomness_is_fresh(void **state)
 {
@@ -234,6 +256,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(keys_are_blake2b_of_what_they_are_for),
 		cmocka_unit_test(one_key_for_one_job),
 		cmocka_unit_test(secret_memory_begins_zeroed_and_randomness_is_fresh),
+		cmocka_unit_test(unique_values_do_not_come_again),
 	};
 
 	unit_seed(argc, argv);
