@@ -29,7 +29,8 @@ LBSCK_SRC  := tools/lbsck.c tools/ck_run.c tools/ck_report.c tools/ck_scrub.c to
               recovery/check.c recovery/survey.c recovery/repair.c recovery/card.c recovery/scrub.c recovery/lost.c \
               recovery/closed.c recovery/salvage.c \
               $(COMMON_SRC)
+CTL_SRC    := frontends/common/ctl.c frontends/common/ctl_clean.c
 PLUGIN_SRC := frontends/nbd/plugin.c frontends/nbd/io.c frontends/nbd/server.c \
-              frontends/nbd/ctl.c frontends/nbd/ctl_clean.c frontends/nbd/link.c
+              frontends/nbd/link.c $(CTL_SRC)
 
 LAB_SRC    := $(wildcard tests/lab/*.c)

@@ -1,6 +1,6 @@
 /*
  * ctl_client.h - asks the server of a store, if one serves it, through its
- * control socket. The protocol is described in frontends/nbd/ctl.h.
+ * control socket. The protocol is described in frontends/common/ctl.h.
  */
 #ifndef LBS_TOOLS_CTL_CLIENT_H
 #define LBS_TOOLS_CTL_CLIENT_H

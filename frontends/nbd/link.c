@@ -114,7 +114,7 @@ link_start(int fd, void (*stop)(void), struct link **out)
 		rc = errno;
 		goto out;
 	}
-	/* Signals are for nbdkit's own threads. */
+	/* Signals are for the front end's own threads. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	rc = pthread_create(&link->thread, NULL, link_thread, link);

@@ -15,7 +15,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "frontends/nbd/ctl.h"
+#include "frontends/common/ctl.h"
 #include "frontends/nbd/link.h"
 
 static struct server_options opt; /* constant after server_probe */

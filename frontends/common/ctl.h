@@ -24,8 +24,8 @@
  *   clean-stop  the same, and the job stops at the end of its round
  * What fails gives {"schema":1,"error":{"code":WORD,"message":SENTENCE}}.
  */
-#ifndef LBS_FRONTENDS_NBD_CTL_H
-#define LBS_FRONTENDS_NBD_CTL_H
+#ifndef LBS_FRONTENDS_COMMON_CTL_H
+#define LBS_FRONTENDS_COMMON_CTL_H
 
 #include "lbs.h"
 

@@ -3,8 +3,8 @@
  * Must never delay a guest's request, nor trust a client: lines are bounded,
  * waits are bounded, and no answer holds a secret.
  */
-#include "frontends/nbd/ctl.h"
-#include "frontends/nbd/ctl_clean.h"
+#include "frontends/common/ctl.h"
+#include "frontends/common/ctl_clean.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -399,7 +399,7 @@ ctl_start(const char *path, lbs_store *store, const char *owner,
 	rc = ctl_bind(ctl);
 	if (rc < 0)
 		goto out;
-	/* Signals are for nbdkit's own threads. */
+	/* Signals are for the front end's own threads. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	rc = -pthread_create(&ctl->thread, NULL, ctl_thread, ctl);

@@ -2,8 +2,8 @@
  * ctl_clean.h - cleaning asked for through the control socket: a job in a thread
  * of its own, so that other clients are answered meanwhile.
  */
-#ifndef LBS_FRONTENDS_NBD_CTL_CLEAN_H
-#define LBS_FRONTENDS_NBD_CTL_CLEAN_H
+#ifndef LBS_FRONTENDS_COMMON_CTL_CLEAN_H
+#define LBS_FRONTENDS_COMMON_CTL_CLEAN_H
 
 #include <jansson.h>
 

@@ -2,7 +2,7 @@
  * ctl_clean.c - see ctl_clean.h. Must never outlive the store, nor hold its lock
  * while it cleans.
  */
-#include "frontends/nbd/ctl_clean.h"
+#include "frontends/common/ctl_clean.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -80,7 +80,7 @@ ctl_clean_start(struct ctl_clean *job)
 			pthread_join(job->thread, NULL);
 		job->stop = job->rc = 0;
 		job->done = job->total = job->segments = job->blocks = 0;
-		/* Signals are for nbdkit's own threads. */
+		/* Signals are for the front end's own threads. */
 		sigfillset(&all);
 		pthread_sigmask(SIG_SETMASK, &all, &before);
 		rc = pthread_create(&job->thread, NULL, run, job) ? LBS_ENOMEM
