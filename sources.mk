@@ -20,7 +20,8 @@ LIBLBS_SRC := $(CRYPTO_SRC) $(FORMAT_SRC) \
               liblbs/store/victim.c liblbs/store/clean.c liblbs/store/clean_list.c liblbs/store/clean_now.c liblbs/store/room.c
 
 COMMON_SRC := tools/common/keyopt.c tools/common/names.c tools/common/options.c \
-              tools/common/progress.c tools/common/report.c tools/common/size.c
+              tools/common/progress.c tools/common/report.c tools/common/serving.c \
+              tools/common/size.c
 LBS_SRC    := tools/lbs.c tools/cmd_create.c tools/cmd_info.c tools/cmd_stat.c tools/cmd_list.c tools/cmd_clean.c \
               tools/cmd_later.c tools/ask.c tools/ctl_client.c $(COMMON_SRC)
 LBSNBD_SRC := tools/lbs-nbd.c tools/nbd_serve.c tools/nbd_child.c tools/nbd_listen.c \

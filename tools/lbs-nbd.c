@@ -4,24 +4,18 @@
  * Must never open the store itself: nbdkit's plugin does, after the forks.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lbs.h"
 #include "tools/common/keyopt.h"
 #include "tools/common/options.h"
+#include "tools/common/serving.h"
 #include "tools/nbd_serve.h"
-
-/* A server that was just killed needs a moment until its locks are gone. */
-#define BUSY_PATIENCE_MS 1000
-#define BUSY_STEP_MS	 100
 
 enum {
 	OPT_FOREGROUND,
@@ -93,24 +87,6 @@ struct settings {
 
 /* ---- options ----------------------------------------------------------------
  */
-
-/* For later, when the working directory is another. Never freed: the path is
- * needed until the end. */
-static const char *
-absolute(const char *path)
-{
-	char *cwd, *result;
-
-	if (path[0] == '/')
-		return path;
-	cwd = getcwd(NULL, 0);
-	if (!cwd || asprintf(&result, "%s/%s", cwd, path) < 0) {
-		fprintf(stderr, "lbs-nbd: %s: %s\n", path, strerror(errno));
-		exit(EXIT_FAILED);
-	}
-	free(cwd);
-	return result;
-}
 
 static int
 set_extra(struct settings *set, const char *name, const char *value)
@@ -192,7 +168,7 @@ set_option(void *ctx, int option, const char *value)
 		set->foreground = 1;
 		return OPTIONS_GO;
 	case OPT_SOCKET:
-		set->socket = absolute(value);
+		set->socket = serving_absolute(&set->report, value);
 		return OPTIONS_GO;
 	case OPT_PORT:
 		return set_number(set, option, value, 10, 65535, &set->port);
@@ -210,10 +186,10 @@ set_option(void *ctx, int option, const char *value)
 		set->config.read_only = 1;
 		return OPTIONS_GO;
 	case OPT_DATA:
-		set->config.data_dir = absolute(value);
+		set->config.data_dir = serving_absolute(&set->report, value);
 		return OPTIONS_GO;
 	case OPT_PIDFILE:
-		set->config.pidfile = absolute(value);
+		set->config.pidfile = serving_absolute(&set->report, value);
 		return OPTIONS_GO;
 	case OPT_RUN:
 		set->config.run = value;
@@ -226,7 +202,7 @@ set_option(void *ctx, int option, const char *value)
 		return set_tls(set, value);
 	case OPT_TLS_CERTIFICATES:
 	case OPT_TLS_PSK:
-		return set_extra(set, name, absolute(value));
+		return set_extra(set, name, serving_absolute(&set->report, value));
 	case OPT_TLS_VERIFY:
 		return set_extra(set, name, NULL);
 	case OPT_VERBOSE:
@@ -254,33 +230,6 @@ check_together(struct settings *set)
 
 /* ---- the store and the socket -----------------------------------------------
  */
-
-/* Finds what would stop the server before anything is made or started. */
-static int
-probe(struct settings *set)
-{
-	struct lbs_open_options options = {
-		.struct_size = sizeof(options),
-		.flags = set->config.read_only ? LBS_RDONLY : 0,
-		.data_dir = set->config.data_dir,
-		.owner = "lbs-nbd",
-		.log = report_log,
-		.log_ctx = &set->report,
-	};
-	char *path = realpath(set->report.store, NULL);
-	int rc;
-
-	/* The name that the files beside it have. */
-	set->config.store = path ? path : absolute(set->report.store);
-	for (int waited = 0;; waited += BUSY_STEP_MS) {
-		set->report.sentence[0] = '\0';
-		rc = lbs_store_probe(set->config.store, &options);
-		if (rc != LBS_EBUSY || waited >= BUSY_PATIENCE_MS)
-			break;
-		poll(NULL, 0, BUSY_STEP_MS);
-	}
-	return rc < 0 ? report_failure(&set->report, rc) : EXIT_DONE;
-}
 
 static int
 is_loopback(const char *address)
@@ -325,41 +274,6 @@ open_listener(struct settings *set, struct listener *listener)
 	return rc;
 }
 
-/* ---- the background ---------------------------------------------------------
- */
-
-/* Forks. In the parent: waits until the child serves or has failed, and returns
- * the exit code. In the child: returns -1. */
-static int
-into_background(struct settings *set)
-{
-	int ready[2], status;
-	char code = EXIT_FAILED;
-	pid_t pid;
-
-	fflush(stdout);
-	if (pipe2(ready, O_CLOEXEC) < 0 || (pid = fork()) < 0)
-		return report_error(&set->report, "failed",
-				    "no process can be "
-				    "started: %s",
-				    strerror(errno));
-	if (pid == 0) {
-		close(ready[0]);
-		setsid();
-		if (chdir("/") < 0)
-			_exit(EXIT_FAILED);
-		set->config.background = 1;
-		set->config.ready_fd = ready[1];
-		return -1;
-	}
-	close(ready[1]);
-	if (read(ready[0], &code, 1) == 1)
-		return code;
-	if (waitpid(pid, &status, 0) == pid && WIFEXITED(status))
-		return WEXITSTATUS(status);
-	return EXIT_FAILED;
-}
-
 int
 main(int argc, char **argv)
 {
@@ -381,13 +295,15 @@ main(int argc, char **argv)
 		rc = options_store(&set.report, argc, argv, first);
 	if (rc != OPTIONS_GO)
 		return rc;
-	rc = probe(&set);
+	rc = serving_probe(&set.report, set.config.read_only ? LBS_RDONLY : 0,
+			   set.config.data_dir, &set.config.store);
 	if (rc == EXIT_DONE)
 		rc = open_listener(&set, &listener);
 	if (rc != EXIT_DONE)
 		return rc;
 	if (!set.foreground) {
-		rc = into_background(&set);
+		rc = serving_background(&set.report, &set.config.ready_fd);
+		set.config.background = 1;
 		if (rc >= 0) {
 			/* In the parent: the socket is the child's. */
 			listener_close(&listener, 0);

@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #include "lbs.h"
+#include "tools/common/serving.h"
 #include "tools/nbd_child.h"
 
 /* How long a store may take to open, and nbdkit to greet. */
@@ -207,24 +208,13 @@ write_pidfile(struct serve *s)
 	return ok;
 }
 
-/* Tells who started us that clients can connect, and lets go of his terminal.
- * If he is gone, he did not want to wait: so nobody wants the server. */
+/* Tells who started us that clients can connect. */
 static void
 detach(struct serve *s)
 {
-	char code = EXIT_DONE;
-
-	if (!s->config->background)
-		return;
-	fflush(stdout);
-	openlog("lbs-nbd", LOG_PID, LOG_DAEMON);
-	if (write(s->config->ready_fd, &code, 1) != 1)
+	if (s->config->background &&
+	    serving_ready(s->report, s->config->ready_fd) < 0)
 		stop(s);
-	close(s->config->ready_fd);
-	if (!freopen("/dev/null", "r", stdin) ||
-	    !freopen("/dev/null", "w", stdout) ||
-	    !freopen("/dev/null", "w", stderr))
-		say(s, LBS_LOG_WARNING, "the terminal cannot be let go of");
 }
 
 /* Whether nbdkit has closed its end, most likely by dying. */
