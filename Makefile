@@ -21,7 +21,7 @@ LINK      = $(CC) $(LDFLAGS) $(SANFLAGS) -o $@
 include sources.mk
 comma := ,
 
-PROGRAMS := lbs lbs-nbd lbsck nbdkit-lbs-plugin.so
+PROGRAMS := lbs lbs-nbd lbs-fuse mount.lbs lbsck nbdkit-lbs-plugin.so
 OUT      := $(if $(filter build,$(BUILD)),.,$(BUILD))
 
 .PHONY: all
@@ -30,6 +30,8 @@ all: $(PROGRAMS:%=$(OUT)/%) ## build the programs and the nbdkit plugin
 OBJ = $(patsubst %.c,$(BUILD)/%.o,$(1))
 LIB := $(BUILD)/liblbs.a
 
+# <fuse.h> is seen by its front end alone.
+$(BUILD)/frontends/fuse/%.o: CPPFLAGS += $(shell pkg-config --cflags fuse3 2>/dev/null)
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALLCFLAGS) -c -o $@ $<
@@ -45,6 +47,12 @@ $(OUT)/lbs: $(call OBJ,$(LBS_SRC)) $(LIB)
 	$(LINK) $^ $(LDLIBS)
 $(OUT)/lbs-nbd: $(call OBJ,$(LBSNBD_SRC)) $(LIB)
 	$(LINK) $^ $(LDLIBS)
+$(OUT)/lbs-fuse: LDLIBS += $(shell pkg-config --libs fuse3 2>/dev/null)
+$(OUT)/lbs-fuse: $(call OBJ,$(LBSFUSE_SRC)) $(LIB)
+	$(LINK) $^ $(LDLIBS)
+# The same program under the name that mount(8) looks for.
+$(OUT)/mount.lbs: $(OUT)/lbs-fuse
+	ln -sf lbs-fuse $@
 $(OUT)/lbsck: $(call OBJ,$(LBSCK_SRC)) $(LIB)
 	$(LINK) $^ $(LDLIBS)
 $(OUT)/nbdkit-lbs-plugin.so: $(call OBJ,$(PLUGIN_SRC)) $(LIB) frontends/nbd/plugin.map

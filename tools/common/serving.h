@@ -1,7 +1,7 @@
 /*
- * serving.h - what the programs that serve a store do before they serve: look at
- * it, and go into the background while the user waits for the outcome.
- * Must never open the store, nor start a thread: forks follow.
+ * serving.h - what the programs that serve a store do before they serve: look
+ * at it, and go into the background while the user waits for the outcome. Must
+ * never open the store, nor start a thread: forks follow.
  */
 #ifndef LBS_TOOLS_COMMON_SERVING_H
 #define LBS_TOOLS_COMMON_SERVING_H
@@ -15,21 +15,21 @@
  */
 const char *serving_absolute(const struct report *report, const char *path);
 
-/* Finds what would stop the server before anything is made or started: the store
- * report->store, opened with flags (LBS_RDONLY), its card in data_dir or where it
- * was. Gives in *path its name with links resolved, never freed. Returns
- * EXIT_DONE or EXIT_FAILED. */
+/* Finds what would stop the server before anything is made or started: the
+ * store report->store, opened with flags (LBS_RDONLY), its card in data_dir or
+ * where it was. Gives in *path its name with links resolved, never freed.
+ * Returns EXIT_DONE or EXIT_FAILED. */
 int serving_probe(struct report *report, uint32_t flags, const char *data_dir,
 		  const char **path);
 
 /* Forks. In the parent: waits until the child has called serving_ready or has
- * failed, and returns the exit code. In the child, which has a session of its own
- * and is in /: returns -1, *ready_fd is for serving_ready. */
+ * failed, and returns the exit code. In the child, which has a session of its
+ * own and is in /: returns -1, *ready_fd is for serving_ready. */
 int serving_background(struct report *report, int *ready_fd);
 
 /* Tells who waits that the server serves, and lets go of the terminal; closes
- * ready_fd. 0; or -1 if he is gone: then he did not want to wait, so nobody wants
- * the server. Messages go to syslog from here on. */
+ * ready_fd. 0; or -1 if he is gone: then he did not want to wait, so nobody
+ * wants the server. Messages go to syslog from here on. */
 int serving_ready(struct report *report, int ready_fd);
 
 #endif
