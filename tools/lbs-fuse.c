@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -169,9 +170,11 @@ static int
 check_mountpoint(struct settings *set)
 {
 	const char *where = set->config.mountpoint;
+	struct statvfs room;
 	struct stat st;
 
-	if (stat(where, &st) == 0)
+	/* statvfs asks the server; what stat says may be remembered. */
+	if (statvfs(where, &room) == 0 && stat(where, &st) == 0)
 		return S_ISDIR(st.st_mode)
 			       ? EXIT_DONE
 			       : report_error(&set->report, "not-a-directory",
