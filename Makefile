@@ -66,7 +66,7 @@ LAB_OBJ   := $(call OBJ,$(LAB_SRC))
 TEST_LIBS := $(LDLIBS) $(shell pkg-config --libs cmocka 2>/dev/null)
 UNIT      := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*_test.c))
 C_TESTS   := $(UNIT:%=$(TESTBIN)/unit/%) $(patsubst %,$(TESTBIN)/%,lab_test restore_test crash_test io_error_test oom_test tools_test \
-             fault_test salvage_test format_doc_test tamper_test tamper_moves_test tamper_posix_test sim_test)
+             fault_test salvage_test format_doc_test tamper_test tamper_moves_test tamper_posix_test sim_test conformance_test)
 
 $(TESTBIN)/%: $(BUILD)/tests/%.o $(LAB_OBJ) $(LIB)
 	@mkdir -p $(@D)
@@ -83,6 +83,15 @@ $(TESTBIN)/sim_test: $(SIM_OBJ) $(LAB_OBJ) $(LIB)
 	@mkdir -p $(@D)
 	$(LINK) $^ -Wl,--wrap=aead_seal -Wl,--wrap=secret_random $(TEST_LIBS)
 
+# One list of cases for the library, NBD and the file; pull.so makes cards fail.
+$(TESTBIN)/conformance_test: LDLIBS += $(shell pkg-config --libs libnbd 2>/dev/null)
+$(TESTBIN)/conformance_test: $(call OBJ,$(wildcard tests/conformance/*.c) tools/ctl_client.c) $(LIB) | $(TESTBIN)/pull.so
+	@mkdir -p $(@D)
+	$(LINK) $^ $(LDLIBS)
+$(TESTBIN)/pull.so: tests/e2e/pull.c
+	@mkdir -p $(@D)
+	$(CC) -O1 -fPIC -shared -o $@ $< -ldl
+
 .SECONDARY:
 
 .PHONY: tests
@@ -94,8 +103,10 @@ LAB_RUNS   = "lab=$(TESTBIN)/lab_test" "restore=$(TESTBIN)/restore_test" "fault=
              "io-error=$(TESTBIN)/io_error_test --json $(BUILD)/io-error.json" "oom=$(TESTBIN)/oom_test --json $(BUILD)/oom.json" \
              "format-doc=$(TESTBIN)/format_doc_test" "tamper-quick=$(TESTBIN)/tamper_test" \
              "tamper-moves=$(TESTBIN)/tamper_moves_test" "tamper-posix=$(TESTBIN)/tamper_posix_test"
+CONFORMANCE_RUNS = $(foreach d,library nbd fuse,"conformance/$(d)=LBS_BUILD_ROOT=$(OUT) $(TESTBIN)/conformance_test $(d)")
 E2E_RUNS   = "e2e/edges=/usr/bin/python3 tests/e2e/nbd_edges.py" \
              "e2e/clients=tests/e2e/nbd_clients.sh" \
+             "e2e/fuse=/usr/bin/python3 tests/e2e/fuse.py" \
              "e2e/launcher=/usr/bin/python3 tests/e2e/nbd_launcher.py" \
              "e2e/process_death=/usr/bin/python3 tests/e2e/process_death.py" \
              "e2e/errno_matrix=/usr/bin/python3 tests/e2e/errno_matrix.py" \
@@ -122,7 +133,7 @@ check: deps ## install what is missing, build, run the tests
 		"crash-quick=$(TESTBIN)/crash_test --quick --json $(BUILD)/crash-quick.json" \
 		"sim-quick=$(TESTBIN)/sim_test --seeds 60" \
 		"layers=tests/layers_test.sh" "cli=tests/cli_test.sh" \
-		$(E2E_RUNS) $(ATTACK_RUNS) \
+		$(CONFORMANCE_RUNS) $(E2E_RUNS) $(ATTACK_RUNS) \
 		"clang=$(MAKE) -s BUILD=build-clang CC=clang CFLAGS='-O2 -g -Werror' all" \
 		-t 600 "valgrind=$(MAKE) -s check-valgrind"
 
