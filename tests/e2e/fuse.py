@@ -296,6 +296,42 @@ def ending():
         lab.umount()
 
 
+def failing():
+    """A card that takes no more writes: programs get EIO, the log says once what
+    to do, and it ends with a failure."""
+    with FuseLab() as lab:
+        shim, flag = (os.path.join(lab.work, n) for n in ("pull.so", "flag"))
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, os.path.join(
+            os.path.dirname(os.path.abspath(__file__)), "pull.c"), "-ldl"], check=True)
+        lab.start(env=dict(LD_PRELOAD=shim, PULL_DIR=lab.card, PULL_FLAG=flag,
+                           PULL_LOG="/dev/null"))
+        fd = opened(lab)
+        os.pwrite(fd, b"kept", 0)
+        os.fsync(fd)
+        with open(flag, "w") as f:
+            f.write("w")
+        for what, call in (("a write", lambda: os.pwrite(fd, b"x" * 4096, 4096)),
+                           ("fsync", lambda: os.fsync(fd)),
+                           ("a write again", lambda: os.pwrite(fd, b"x", 9999))):
+            score.equal(f"{what} on a failed store", outcome(call), "EIO")
+        score.equal("reads go on", os.pread(fd, 4, 0), b"kept")
+        os.close(fd)
+        score.equal("the log says what to do, once", lab.said().count(
+            "when that is mended, unmount it and start again"), 1)
+        stat = lab.stat()
+        score.check("lbs stat tells", stat["state"] == "failed" and stat["failure"],
+                    str(stat)[:200])
+        score.equal("it ends with a failure", lab.umount(), 1)
+        os.unlink(flag)
+        lab.start()
+        fd = opened(lab)
+        score.equal("opened again, what was durable is there", os.pread(fd, 4, 0),
+                    b"kept")
+        os.pwrite(fd, b"y", 0)
+        os.close(fd)
+        score.equal("and it ends well", lab.umount(), 0)
+
+
 # ---- mount(8) --------------------------------------------------------------------
 IN_NAMESPACE = """
 set -e
@@ -400,7 +436,7 @@ def ext4_on_loop():
 
 
 for part in (starting, refusals, attributes, durable, parallel, users, ending,
-             mount8, ext4_on_loop):
+             failing, mount8, ext4_on_loop):
     part()
     print(part.__name__, flush=True)
 score.end()

@@ -26,12 +26,12 @@ class FuseLab(Lab):
         self.file = os.path.join(self.mnt, "disk")
         os.mkdir(self.mnt)
 
-    def start(self, *options, wait=60):
+    def start(self, *options, wait=60, env=None):
         """lbs-fuse in the foreground; returns when the file is there."""
         self.launcher = subprocess.Popen(
             [os.path.join(nbdlab.ROOT, "lbs-fuse"), "-f", *options, self.store,
              self.mnt], stdin=subprocess.DEVNULL, stdout=self.log,
-            stderr=self.log)
+            stderr=self.log, env=dict(os.environ, **(env or {})))
 
         def serves():
             if self.launcher.poll() is not None:
