@@ -210,6 +210,12 @@ $(BUILD)/bench/mapload: $(BUILD)/bench/mapload.o $(BUILD)/bench/swallow.o $(LIB)
 	$(LINK) $^ $(foreach f,aead_seal secret_random store_checkpoint mapstore_page,-Wl,--wrap=$(f)) $(LDLIBS)
 bench-micro: all $(BUILD)/bench/micro $(BUILD)/bench/speed $(BUILD)/bench/mapload ## how fast and how small, measured (QUICK=1: shorter)
 	bench/micro.sh $(if $(JSON),--json $(JSON))
+$(BUILD)/bench/passthrough.o: CPPFLAGS += $(shell pkg-config --cflags fuse3 2>/dev/null)
+$(BUILD)/bench/passthrough: $(BUILD)/bench/passthrough.o
+	$(LINK) $^ $(shell pkg-config --libs fuse3 2>/dev/null)
+.PHONY: bench-fuse
+bench-fuse: all $(BUILD)/bench/passthrough ## the FUSE file beside a plain file through FUSE (QUICK=1: shorter)
+	bench/fuse.sh $(if $(JSON),--json $(JSON))
 plot-map: $(BUILD)/bench/mapload ## draw what the map costs internal flash: docs/map.svg
 	@tools/deps bench
 	bench/mapplot.sh docs/map.svg
