@@ -12,7 +12,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 json=""
 [ "${1:-}" != --json ] || json=${2:?--json needs a file}
-if [ -n "${QUICK:-}" ]; then rounds=5 seconds=2; else rounds=9 seconds=4; fi
+loads=("randwrite 4k 8")
+rounds=5 seconds=2
+[ -n "${QUICK:-}" ] || loads+=("randread 4k 8" "randwrite 4k 1" "write 1m 4" "read 1m 4")
 mib=512
 work=$(mktemp -d "${ON:-$PWD/build}/lbs-fuse.XXXXXX")
 pids=()
@@ -42,7 +44,8 @@ cpu_ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
 once() {
 	local server=${pids[0]} before after
 	[ "$1" = lbs ] || server=${pids[1]}
-	sync -f "$work/card" # neither pays for the other's pages
+	# Neither pays for the other's pages.
+	[[ $2 != *write ]] || sync -f "$work/card"
 	before=$(cpu_ticks "$server")
 	fio --name=x --filename="$work/$1/disk" --rw="$2" --bs="$3" --iodepth="$4" --ioengine=libaio \
 		--direct=1 --size=${mib}M --time_based --runtime="$seconds" --randrepeat=0 --norandommap \
@@ -54,7 +57,6 @@ job = json.load(open(sys.argv[1]))["jobs"][0][sys.argv[2].removeprefix("rand")]
 print(job["iops"], int(sys.argv[3]) / int(sys.argv[4]) * 1e6 / max(job["total_ios"], 1))
 PYTHON
 }
-loads=("randwrite 4k 8" "randread 4k 8" "randwrite 4k 1" "write 1m 4" "read 1m 4")
 for load in "${loads[@]}"; do
 	for round in $(seq "$rounds"); do
 		say "$load: round $round of $rounds"

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #define REQUEST_BYTES (1024u * 1024)
-#define THREADS	      16
+#define THREADS	      8
 #define INO	      2
 
 static int file;

@@ -20,7 +20,7 @@
 #include "tools/common/serving.h"
 #include "tools/fuse_options.h"
 
-#define THREADS 16
+#define THREADS 8
 
 enum {
 	OPT_FOREGROUND,
@@ -36,7 +36,7 @@ static const struct option_spec option_table[] = {
 	{ "options", 'o', "OPTIONS", "of the mount, see below" },
 	{ "read-only", 'r', NULL, "write neither the card nor the metadata" },
 	{ "data", 'd', "DIR", "where the card is, if not where it was" },
-	{ "threads", 't', "N", "requests at a time (16)" },
+	{ "threads", 't', "N", "requests at a time (8)" },
 	KEYOPT_SPECS,
 	{ NULL, 0, NULL, NULL },
 };

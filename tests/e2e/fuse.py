@@ -435,8 +435,44 @@ def ext4_on_loop():
         score.equal("it ends well again", lab.umount(), 0)
 
 
+def guest():
+    """The guest of tests/guest, its disk the file: it writes, flushes, reads back
+    and says by its exit status that all was well."""
+    blocks = 160
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "guest",
+                          "guest.S")
+    with FuseLab() as lab:
+        def made(name):
+            return os.path.join(lab.work, name)
+
+        subprocess.run(["as", "--32", "--defsym", f"COUNT={blocks}", "-o",
+                        made("guest.o"), source], check=True)
+        subprocess.run(["ld", "-m", "elf_i386", "-Ttext", "0x7c00", "--oformat",
+                        "binary", "-o", made("guest.bin"), made("guest.o")], check=True)
+        lab.start()
+        with open(made("guest.bin"), "rb") as f, open(lab.file, "r+b") as disk:
+            disk.write(f.read())
+        done = sh("qemu-system-x86_64", "-nodefaults", "-display", "none", "-m", "64",
+                  "-debugcon", "file:" + made("said"),
+                  "-device", "isa-debug-exit,iobase=0xf4,iosize=1", "-blockdev",
+                  f"driver=file,node-name=f0,filename={lab.file},aio=native,"
+                  "cache.direct=on,discard=unmap",
+                  "-blockdev", "driver=raw,node-name=d0,file=f0,discard=unmap",
+                  "-device", "virtio-blk-pci,drive=d0,physical_block_size=4096")
+        score.check("the guest is content", done.returncode == 33, done.stdout)
+        score.check("its flushes came", lab.stat()["counters"]["flush_ops"] > 0)
+        score.equal("it ends well", lab.umount(), 0)
+        lab.start()
+        with open(lab.file, "rb") as disk:
+            disk.seek(2048 * 512)
+            score.check("what it wrote is there", all(
+                disk.read(4096) == n.to_bytes(4, "little") * 1024
+                for n in range(blocks)))
+        lab.umount()
+
+
 for part in (starting, refusals, attributes, durable, parallel, users, ending,
-             failing, mount8, ext4_on_loop):
+             failing, mount8, ext4_on_loop, guest):
     part()
     print(part.__name__, flush=True)
 score.end()
