@@ -276,15 +276,16 @@ main(int argc, char **argv)
 {
 	const char *slash = strrchr(argv[0], '/');
 	int is_mount = strncmp(slash ? slash + 1 : argv[0], "mount.", 6) == 0;
-	struct settings set = {
-		.report = { .program = is_mount ? "mount.lbs" : "lbs-fuse" },
-		.options = { .uid = getuid(),
-			     .gid = getgid(),
-			     .mode = -1,
-			     .threads = THREADS },
+	static struct settings set = {
+		.report = { .program = "lbs-fuse" },
+		.options = { .mode = -1, .threads = THREADS },
 	};
 	int first, rc;
 
+	if (is_mount)
+		set.report.program = "mount.lbs";
+	set.options.uid = getuid();
+	set.options.gid = getgid();
 	rc = options_parse(&set.report, is_mount ? &mount_command : &command,
 			   argc, argv, is_mount ? set_mount_option : set_option,
 			   &set, &first);
