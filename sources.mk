@@ -31,7 +31,8 @@ LBSCK_SRC  := tools/lbsck.c tools/ck_run.c tools/ck_report.c tools/ck_scrub.c to
               recovery/closed.c recovery/salvage.c \
               $(COMMON_SRC)
 CTL_SRC    := frontends/common/ctl.c frontends/common/ctl_clean.c
-LBSFUSE_SRC := tools/lbs-fuse.c tools/fuse_options.c frontends/fuse/serve.c frontends/fuse/fs.c frontends/fuse/io.c \
+LBSFUSE_SRC := tools/lbs-fuse.c tools/fuse_options.c frontends/fuse/serve.c frontends/fuse/fs.c \
+               frontends/fuse/node.c frontends/fuse/io.c \
                $(CTL_SRC) $(COMMON_SRC)
 PLUGIN_SRC := frontends/nbd/plugin.c frontends/nbd/io.c frontends/nbd/server.c \
               frontends/nbd/link.c $(CTL_SRC)

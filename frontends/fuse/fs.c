@@ -20,94 +20,10 @@
 /* How long the kernel may keep names and sizes, in seconds. */
 #define KEEP_S 1.0
 
-#define FIRST_INO (FUSE_ROOT_ID + 1)
-
 static struct fs *
 fs_of(fuse_req_t req)
 {
 	return fuse_req_userdata(req);
-}
-
-/* ---- nodes ----------------------------------------------------------------
- */
-
-struct search {
-	const char *name;
-	uint64_t size_bytes;
-	int found;
-};
-
-static int
-match(void *ctx, const char *name, uint64_t size_bytes)
-{
-	struct search *search = ctx;
-
-	search->found = strcmp(name, search->name) == 0;
-	search->size_bytes = size_bytes;
-	return search->found;
-}
-
-/* 0, or the errno of a vdisk that is not there. */
-static int
-find_vdisk(struct fs *fs, const char *name, uint64_t *size_bytes)
-{
-	struct search search = { .name = name };
-	int rc = lbs_store_vdisks(fs->store, match, &search);
-
-	*size_bytes = search.size_bytes;
-	return rc < 0 ? lbs_errno(rc) : search.found ? 0 : ENOENT;
-}
-
-static struct node *
-node_of(struct fs *fs, fuse_ino_t ino)
-{
-	struct node *node = NULL;
-
-	pthread_mutex_lock(&fs->lock);
-	if (ino >= FIRST_INO && ino - FIRST_INO < fs->node_count)
-		node = fs->nodes[ino - FIRST_INO];
-	pthread_mutex_unlock(&fs->lock);
-	return node;
-}
-
-/* The inode of a name; 0 without memory. Holds fs->lock. */
-static fuse_ino_t
-add_node(struct fs *fs, const char *name)
-{
-	struct node *node = calloc(1, sizeof(*node)), **more;
-	fuse_ino_t ino = 0;
-
-	more = realloc(fs->nodes, (fs->node_count + 1) * sizeof(*more));
-	if (more)
-		fs->nodes = more;
-	if (node)
-		node->name = strdup(name);
-	if (!node || !more || !node->name)
-		goto out;
-	node->modified = fs->begun;
-	ino = FIRST_INO + fs->node_count;
-	fs->nodes[fs->node_count++] = node;
-	node = NULL;
-out:
-	if (node)
-		free(node->name);
-	free(node);
-	return ino;
-}
-
-static fuse_ino_t
-ino_of(struct fs *fs, const char *name)
-{
-	fuse_ino_t ino = 0;
-
-	pthread_mutex_lock(&fs->lock);
-	for (size_t i = 0; i < fs->node_count && !ino; i++)
-		if (strcmp(fs->nodes[i]->name, name) == 0)
-			ino = FIRST_INO + i;
-	if (!ino)
-		ino = add_node(fs, name);
-	pthread_mutex_unlock(&fs->lock);
-	return ino;
 }
 
 /* ---- attributes -----------------------------------------------------------
@@ -136,7 +52,7 @@ sectors_used(struct fs *fs, uint64_t size_bytes)
 static int
 attributes(struct fs *fs, fuse_ino_t ino, struct stat *st)
 {
-	struct node *node = ino == FUSE_ROOT_ID ? NULL : node_of(fs, ino);
+	struct node *node = ino == FUSE_ROOT_ID ? NULL : node_find(fs, ino);
 	uint64_t size_bytes;
 	int rc;
 
@@ -154,7 +70,7 @@ attributes(struct fs *fs, fuse_ino_t ino, struct stat *st)
 	}
 	if (!node)
 		return ENOENT;
-	rc = find_vdisk(fs, node->name, &size_bytes);
+	rc = node_vdisk(fs, node->name, &size_bytes);
 	if (rc)
 		return rc;
 	st->st_mode = S_IFREG | fs->config->mode;
@@ -173,11 +89,11 @@ do_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	};
 	struct fs *fs = fs_of(req);
 	uint64_t size_bytes;
-	int rc = parent == FUSE_ROOT_ID ? find_vdisk(fs, name, &size_bytes)
+	int rc = parent == FUSE_ROOT_ID ? node_vdisk(fs, name, &size_bytes)
 					: ENOTDIR;
 
 	if (rc == 0) {
-		entry.ino = ino_of(fs, name);
+		entry.ino = node_ino(fs, name);
 		rc = entry.ino ? attributes(fs, entry.ino, &entry.attr)
 			       : ENOMEM;
 	}
@@ -280,7 +196,8 @@ list_vdisk(void *ctx, const char *name, uint64_t size_bytes)
 	struct listing *list = ctx;
 
 	(void)size_bytes;
-	return list_entry(list, name, ino_of(fs_of(list->req), name), S_IFREG);
+	return list_entry(list, name, node_ino(fs_of(list->req), name),
+			  S_IFREG);
 }
 
 static void
@@ -309,38 +226,11 @@ do_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 /* ---- opening --------------------------------------------------------------
  */
 
-/* A count of opens, so that the store knows a vdisk in use from one that is
- * not. */
-static int
-take(struct fs *fs, struct node *node)
-{
-	int rc = 0;
-
-	pthread_mutex_lock(&fs->lock);
-	if (node->opens == 0)
-		rc = lbs_vdisk_open(fs->store, node->name, &node->vdisk);
-	if (rc == 0)
-		node->opens++;
-	pthread_mutex_unlock(&fs->lock);
-	return rc == LBS_ENOENT ? ENOENT : lbs_errno(rc);
-}
-
-static void
-give_back(struct fs *fs, struct node *node)
-{
-	pthread_mutex_lock(&fs->lock);
-	if (--node->opens == 0) {
-		lbs_vdisk_close(node->vdisk);
-		node->vdisk = NULL;
-	}
-	pthread_mutex_unlock(&fs->lock);
-}
-
 static void
 do_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
-	struct node *node = node_of(fs, ino);
+	struct node *node = node_find(fs, ino);
 	/* The kernel's own structure: libfuse 3.14 has no name for parallel
 	 * direct writes, without which the kernel lets one writer in at a time.
 	 * Kernels before 6.2 do not look at the bit. */
@@ -348,21 +238,21 @@ do_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		.fh = (uintptr_t)node,
 		.open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES,
 	};
-	int rc = !node ? ENOENT : take(fs, node);
+	int rc = !node ? ENOENT : node_open(fs, node);
 
 	(void)fi;
 	if (rc)
 		fuse_reply_err(req, rc);
 	else if (fuse_reply_buf(req, (const char *)&out, sizeof(out)) ==
 		 -ENOENT)
-		give_back(fs, node); /* who opened it was interrupted */
+		node_close(fs, node); /* who opened it was interrupted */
 }
 
 static void
 do_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
-	give_back(fs_of(req), (struct node *)(uintptr_t)fi->fh);
+	node_close(fs_of(req), (struct node *)(uintptr_t)fi->fh);
 	fuse_reply_err(req, 0);
 }
 
@@ -399,27 +289,3 @@ const struct fuse_lowlevel_ops fs_operations = {
 	.fallocate = io_fallocate,
 	.lseek = io_lseek,
 };
-
-void
-fs_init(struct fs *fs, const struct fuse_config *config, lbs_store *store)
-{
-	*fs = (struct fs){
-		.config = config,
-		.store = store,
-		.begun = time(NULL),
-		.lock = PTHREAD_MUTEX_INITIALIZER,
-	};
-}
-
-void
-fs_end(struct fs *fs)
-{
-	for (size_t i = 0; i < fs->node_count; i++) {
-		if (fs->nodes[i]->opens)
-			lbs_vdisk_close(fs->nodes[i]->vdisk);
-		free(fs->nodes[i]->name);
-		free(fs->nodes[i]);
-	}
-	free(fs->nodes);
-	pthread_mutex_destroy(&fs->lock);
-}

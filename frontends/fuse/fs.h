@@ -40,11 +40,24 @@ struct fs {
 	_Atomic int failure_told;
 };
 
-/* fs.c: names, attributes, opening. */
+/* fs.c: what the kernel may ask. */
 extern const struct fuse_lowlevel_ops fs_operations;
+
+/* node.c */
 void fs_init(struct fs *fs, const struct fuse_config *config, lbs_store *store);
 /* Closes what the kernel had open, frees. No request may be under way. */
 void fs_end(struct fs *fs);
+/* The size of a vdisk by its name: 0 or an errno, ENOENT if there is none. */
+int node_vdisk(struct fs *fs, const char *name, uint64_t *size_bytes);
+/* The inode of a vdisk's name, made when it is asked for first; 0 without
+ * memory. */
+fuse_ino_t node_ino(struct fs *fs, const char *name);
+/* The node of an inode, or NULL. Valid until fs_end. */
+struct node *node_find(struct fs *fs, fuse_ino_t ino);
+/* Opens are counted, so that the store knows a vdisk in use from one that is
+ * not. 0 or an errno. */
+int node_open(struct fs *fs, struct node *node);
+void node_close(struct fs *fs, struct node *node);
 
 /* io.c: the data path. Each answers its request. */
 void io_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,

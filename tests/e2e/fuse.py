@@ -244,6 +244,44 @@ def users():
             lab.umount()
 
 
+AS_NOBODY = """
+set -e
+export PATH=$PATH:/usr/sbin
+mknod "$work/fuse" c 10 229
+chmod 666 "$work/fuse"
+mount --bind "$work/fuse" /dev/fuse
+cd "$work/theirs"
+setpriv --reuid=65534 --regid=65534 --clear-groups bash -e -c '
+    "$root/lbs" create -q --size 8M --data card corp.lbs >/dev/null
+    mkdir mnt
+    "$root/lbs-fuse" corp.lbs mnt
+    stat -c "%u %a" mnt/disk
+    echo theirs | dd of=mnt/disk conv=notrunc,fsync status=none
+    head -c 6 mnt/disk; echo
+    fusermount3 -u mnt
+    for n in $(seq 100); do
+        ! "$root/lbsck" -n corp.lbs >/dev/null 2>&1 || { echo clean; break; }
+        sleep 0.1
+    done
+'
+"""
+
+
+def without_root():
+    """All of it as nobody; the device is one that they may open."""
+    with FuseLab() as lab:
+        os.chmod(lab.work, 0o755)
+        theirs = os.path.join(lab.work, "theirs")
+        os.mkdir(theirs)
+        os.chown(theirs, 65534, 65534)
+        done = subprocess.run(["unshare", "-m", "bash", "-c", AS_NOBODY], text=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, env=dict(
+                                  os.environ, work=lab.work, root=nbdlab.ROOT))
+        score.equal("without root", (done.returncode, done.stdout),
+                    (0, "65534 600\ntheirs\nclean\n"))
+
+
 # ---- ending ----------------------------------------------------------------------
 def ending():
     """Each clean end leaves a checkpoint: nothing is rolled forward after it."""
@@ -471,7 +509,7 @@ def guest():
         lab.umount()
 
 
-for part in (starting, refusals, attributes, durable, parallel, users, ending,
+for part in (starting, refusals, attributes, durable, parallel, users, without_root, ending,
              failing, mount8, ext4_on_loop, guest):
     part()
     print(part.__name__, flush=True)
