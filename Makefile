@@ -157,18 +157,20 @@ sim: $(TESTBIN)/sim_test ## the whole store under random faults (SEEDS= how many
 		$(if $(JSON),--json $(JSON))
 
 check-asan: ## the C tests under AddressSanitizer and UBSan
-	$(MAKE) BUILD=build-asan SAN=address,undefined CFLAGS='-O1 -g' tests
+	$(MAKE) BUILD=build-asan SAN=address,undefined CFLAGS='-O1 -g' tests build-asan/lbs-fuse
 	tests/run -t 900 $(foreach t,$(UNIT),"asan/$(t)=build-asan/tests/unit/$(t)") \
 		"asan/lab=build-asan/tests/lab_test" "asan/restore=build-asan/tests/restore_test" "asan/fault=build-asan/tests/fault_test" \
 		"asan/moves=build-asan/tests/tamper_moves_test" \
 		"asan/io-error=build-asan/tests/io_error_test --every 4" "asan/oom=build-asan/tests/oom_test --every 5" \
 		"asan/crash-few=build-asan/tests/crash_test --few" \
+		$(foreach d,library fuse,"asan/conformance-$(d)=ASAN_OPTIONS=verify_asan_link_order=0 LBS_BUILD_ROOT=build-asan build-asan/tests/conformance_test $(d)") \
 		"asan/sim-quick=build-asan/tests/sim_test --seeds 20 --min-hits 0"
 
 check-tsan: ## the C tests under ThreadSanitizer
-	$(MAKE) BUILD=build-tsan SAN=thread CFLAGS='-O1 -g' tests
+	$(MAKE) BUILD=build-tsan SAN=thread CFLAGS='-O1 -g' tests build-tsan/lbs-fuse
 	tests/run -t 900 $(foreach t,$(UNIT),"tsan/$(t)=build-tsan/tests/unit/$(t)") \
-		"tsan/lab=build-tsan/tests/lab_test" "tsan/restore=build-tsan/tests/restore_test" "tsan/fault=build-tsan/tests/fault_test"
+		"tsan/lab=build-tsan/tests/lab_test" "tsan/restore=build-tsan/tests/restore_test" "tsan/fault=build-tsan/tests/fault_test" \
+		$(foreach d,library fuse,"tsan/conformance-$(d)=LBS_BUILD_ROOT=build-tsan build-tsan/tests/conformance_test $(d)")
 
 check-valgrind: tests
 	@set -e; for t in $(UNIT); do $(VALGRIND) $(TESTBIN)/unit/$$t >/dev/null; done
