@@ -5,7 +5,7 @@ PREFIX   ?= /usr/local
 BUILD    ?= build
 CC       ?= cc
 CFLAGS   ?= -O2 -g
-PKGS     := libsodium sqlite3 jansson
+PKGS     := libsodium sqlite3 jansson liblz4 libzstd
 WARN     := -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes -Wshadow $(if $(CI),-Werror)
 # SAN=address,undefined or SAN=thread builds everything under that sanitizer.
 SAN      ?=
@@ -188,7 +188,7 @@ build-fuzz/open_fuzz build-fuzz/meta_fuzz: build-fuzz/%: tests/fuzz/%.c $(filter
 build-fuzz/%: tests/fuzz/%.c $(LIBLBS_SRC)
 	@mkdir -p $(@D)
 	clang -std=gnu11 -O1 -g $(FUZZ_FLAGS) $(CPPFLAGS) $(PKG_CFLAGS) -pthread -o $@ \
-		$< $(CRYPTO_SRC) $(FORMAT_SRC) liblbs/error.c liblbs/log/seal.c liblbs/log/scan.c $(LDLIBS)
+		$< $(CRYPTO_SRC) $(ZIP_SRC) $(FORMAT_SRC) liblbs/error.c liblbs/log/seal.c liblbs/log/scan.c $(LDLIBS)
 
 .PHONY: demo fuzz bench-micro plot-map clean help
 fuzz: all $(FUZZERS:%=build-fuzz/%) ## fuzz card, metadata and NBD requests, FUZZ_SECONDS each

@@ -1,8 +1,9 @@
 # The source lists, by room. See DESIGN.md, "File map".
 CRYPTO_SRC := crypto/aead.c crypto/kdf.c crypto/secret.c
+ZIP_SRC    := zip/zip.c
 FORMAT_SRC := liblbs/format/card.c liblbs/format/segment.c liblbs/format/record.c \
               liblbs/format/index.c liblbs/format/runs.c
-LIBLBS_SRC := $(CRYPTO_SRC) $(FORMAT_SRC) \
+LIBLBS_SRC := $(CRYPTO_SRC) $(ZIP_SRC) $(FORMAT_SRC) \
               liblbs/error.c \
               liblbs/medium/posix.c \
               liblbs/meta/meta.c liblbs/meta/rows.c liblbs/meta/schema.c liblbs/meta/mapstore.c liblbs/meta/countvfs.c \

@@ -26,8 +26,8 @@ enum { AEAD_CHACHA20POLY1305 = 1, AEAD_AES256GCM = 2, AEAD_AEGIS256 = 3 };
 int aead_available(int cipher);
 const char *aead_name(int cipher);
 
-/* Writes m_len + AEAD_TAG_BYTES to c; c does not overlap m. The cipher must be
- * available. Returns 0. */
+/* Writes m_len + AEAD_TAG_BYTES to c, which is m or does not overlap it. The cipher
+ * must be available. Returns 0. */
 int aead_seal(int cipher, const uint8_t key[AEAD_KEY_BYTES],
 	      const uint8_t nonce[AEAD_NONCE_BYTES], const uint8_t *ad,
 	      size_t ad_len, const uint8_t *m, size_t m_len, uint8_t *c);

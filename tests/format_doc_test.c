@@ -448,9 +448,9 @@ static void example_make(struct example *x)
 	assert_int_equal(record_bytes(1, 1), sizeof(x->record_a));
 	assert_int_equal(record_bytes(1, 0), sizeof(x->record_b));
 	seal_record(&x->sealer, x->key, x->data_at, &x->data, example_block, x,
-		    x->record_a);
+		    NULL, x->record_a);
 	seal_record(&x->sealer, x->key, x->unmap_at, &x->unmap, example_block,
-		    x, x->record_b);
+		    x, NULL, x->record_b);
 	index_head_encode(&x->index, plain);
 	index_entry_encode(&x->entries[0], plain + INDEX_FIXED_BYTES);
 	index_entry_encode(&x->entries[1],
@@ -600,15 +600,15 @@ static void example_opens(void **state)
 		    desc.extents[0].count_blocks == 1 &&
 		    desc.extents[0].lba == 7);
 	assert_int_equal(open_frame(&x.sealer, key, 4184, 1, 7, record + 88,
-				    block), 0);
+				    FRAME_BYTES, block), 0);
 	assert_memory_equal(block, x.block, sizeof(block));
 	/* Nowhere else, and as nothing else. */
 	assert_int_equal(open_frame(&x.sealer, key, 4192, 1, 7, record + 88,
-				    block), SEAL_NO);
+				    FRAME_BYTES, block), SEAL_NO);
 	assert_int_equal(open_frame(&x.sealer, key, 4184, 1, 8, record + 88,
-				    block), SEAL_NO);
+				    FRAME_BYTES, block), SEAL_NO);
 	assert_int_equal(open_frame(&x.sealer, key, 4184, 2, 7, record + 88,
-				    block), SEAL_NO);
+				    FRAME_BYTES, block), SEAL_NO);
 
 	paste("record-unmap", record, 88);
 	assert_int_equal(open_record_head(&x.sealer, key, 8304, record, 88, 88,

@@ -22,18 +22,19 @@ may() {
 only() {
 	local found
 	found=$(grep -rlE "^#include <$1>" --include='*.[ch]' \
-		crypto liblbs recovery frontends tools bench 2>/dev/null |
+		crypto zip liblbs recovery frontends tools bench 2>/dev/null |
 		grep -vE "^($2)")
 	[ -z "$found" ] || fault "<$1> is included by $found"
 }
 
 may crypto 'crypto/'
+may zip 'zip/'
 may liblbs/format 'liblbs/format/|lbs\.h"'
 may liblbs/medium 'liblbs/medium/|liblbs/error\.h|lbs\.h"'
 may liblbs/meta 'liblbs/(meta|format)/|liblbs/error\.h|crypto/|lbs\.h"'
 may liblbs/map 'liblbs/(map|meta|format)/|liblbs/error\.h|lbs\.h"'
-may liblbs/log 'liblbs/(log|map|meta|medium|format)/|liblbs/error\.h|crypto/|lbs\.h"'
-may liblbs 'liblbs/|crypto/|lbs\.h"'
+may liblbs/log 'liblbs/(log|map|meta|medium|format)/|liblbs/error\.h|crypto/|zip/|lbs\.h"'
+may liblbs 'liblbs/|crypto/|zip/|lbs\.h"'
 may recovery 'recovery/|liblbs/|crypto/|lbs\.h"'
 may frontends/common 'frontends/common/|lbs\.h"'
 may frontends/nbd 'frontends/(nbd|common)/|lbs\.h"'
@@ -42,6 +43,7 @@ may tools 'tools/|recovery/|frontends/nbd/link\.h|frontends/fuse/serve\.h|lbs\.h
 
 only sodium.h 'crypto/'
 only sqlite3.h 'liblbs/meta/'
+only '(lz4|zstd)\.h' 'zip/zip\.c'
 only nbdkit-plugin.h 'frontends/nbd/'
 only 'fuse.*' 'frontends/fuse/|bench/passthrough.c'
 
@@ -55,8 +57,8 @@ done
 # Each file says at its top what it is; nothing is left to be done later.
 while IFS= read -r file; do
 	head -n 1 "$file" | grep -q '^/\*' || fault "$file does not open with a comment"
-done < <(find crypto liblbs recovery frontends tools tests bench -name '*.[ch]')
-found=$(grep -rnE '\b(TODO|FIXME|XXX)\b' --include='*.[ch]' crypto liblbs recovery frontends tools tests bench)
+done < <(find crypto zip liblbs recovery frontends tools tests bench -name '*.[ch]')
+found=$(grep -rnE '\b(TODO|FIXME|XXX)\b' --include='*.[ch]' crypto zip liblbs recovery frontends tools tests bench)
 [ -z "$found" ] || fault "left to do: $found"
 
 echo "$bad faults"

@@ -27,7 +27,7 @@ static const struct option_spec options[] = {
 	{ "chunk-size", 0, "SIZE", "of the files on the card, below 4G (1G)" },
 	{ "cipher", 0, "NAME", "chacha20poly1305 (default), aes256gcm, aegis256" },
 	{ "freshness", 0, "WHEN", "an older card is refused: flush (default), checkpoint" },
-	{ "compress", 0, "NAME", "none, the only one in this build" },
+	{ "compress", 0, "NAME", "blocks before encryption: none (default), lz4, zstd" },
 	{ "preallocate", 0, NULL, "write all chunk files now" },
 	{ "from", 0, "IMAGE", NULL },
 	KEYOPT_SPECS,
@@ -40,9 +40,10 @@ static const struct command_spec spec = {
 		 "internal flash,\nand the data directory on the card.",
 	.options = options,
 	.epilogue =
-		"Sizes are 512M, 32G, ...: powers of two. Keys under a "
-		"passphrase or key file,\ncompression and --from are not in "
-		"this build.",
+		"Sizes are 512M, 32G, ...: powers of two. Compression makes "
+		"writes fewer and\nshorter, not the disk larger, and shows on "
+		"the card how well each block\ncompresses. Keys under a "
+		"passphrase or key file and --from are not in this build.",
 };
 
 struct create {
@@ -140,16 +141,12 @@ take_chunk_size(struct create *create, const char *text)
 static int
 take_compress(struct create *create, const char *word)
 {
-	if (strcmp(word, "none") == 0)
-		return OPTIONS_GO;
-	if (strcmp(word, "zstd") == 0 || strcmp(word, "lz4") == 0)
-		return report_error(&create->report, "unsupported",
-				    "this build cannot compress; "
-				    "nothing was done: leave --compress out");
-	return report_usage(&create->report,
-			    "--compress %s: none, zstd or lz4 "
-			    "is expected",
-			    word);
+	create->options.compress = names_find_compress(word);
+	if (create->options.compress < 0)
+		return report_usage(&create->report,
+				    "--compress %s: none, lz4 or zstd is expected",
+				    word);
+	return OPTIONS_GO;
 }
 
 static int

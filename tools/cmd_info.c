@@ -43,6 +43,7 @@ info_json(const char *store, const struct lbs_store_info *info)
 	put_text(o, "data_dir", info->data_dir);
 	put_text(o, "cipher", names_cipher(info->cipher));
 	put_text(o, "freshness", names_freshness(info->freshness));
+	put_text(o, "compress", names_compress(info->compress));
 	put_count(o, "format_version", info->format_version);
 	put_count(o, "features_must", info->features_must);
 	put_count(o, "features_may", info->features_may);
@@ -77,6 +78,7 @@ info_print(const struct lbs_store_info *info)
 	       size_format(info->block_size, b));
 	printf("  cipher     %s\n", names_cipher(info->cipher));
 	printf("  freshness  %s\n", names_freshness(info->freshness));
+	printf("  compress   %s\n", names_compress(info->compress));
 	printf("  vdisks     %" PRIu32 "\n", info->vdisk_count);
 	printf("  sessions   %" PRIu64 "\n", info->sessions);
 	printf("  format     %" PRIu32 " (must %" PRIx64 ", may %" PRIx64 ")\n",

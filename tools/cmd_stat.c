@@ -147,6 +147,11 @@ derive(const struct stat_command *stat, const json_t *counters)
 						    LBS_STAT_WRITE_BYTES,
 						    LBS_STAT_CARD_LOG_BYTES,
 						    LBS_STAT_CARD_CLEAN_BYTES)));
+	if (counter(counters, LBS_STAT_COMPRESS_IN_BYTES) > 0)
+		json_object_set_new(
+			derived, "compressed_to",
+			json_real(counter(counters, LBS_STAT_COMPRESS_OUT_BYTES) /
+				  counter(counters, LBS_STAT_COMPRESS_IN_BYTES)));
 	if (!stat->endurance ||
 	    lbs_store_peek(stat->ask.report.store, NULL, NULL, &info) < 0)
 		return derived;
@@ -172,6 +177,7 @@ print_derived(const json_t *derived)
 		{ "write_amplification", "write amplification", "%20.2f\n", 1 },
 		{ "write_amplification_lately", "the same since it was opened",
 		  "%20.2f\n", 1 },
+		{ "compressed_to", "compressed to", "%20.1f %%\n", 100 },
 		{ "endurance_used", "endurance used", "%20.3f %%\n", 100 },
 		{ "days_left", "days left at this rate", "%20.0f\n", 1 },
 	};

@@ -42,6 +42,13 @@
 /* Records of one group: at least one block each, so this bounds replay. */
 #define GROUP_RECORDS_MAX GROUP_BLOCKS_MAX
 
+/* With compression a frame is as long as its block needs, and one length more. A
+ * block that does not become as short as this is stored as it is; one that does
+ * takes a page, alone in a record. */
+#define ZIP_FRAME_BYTES_MIN 32u
+#define ZIP_FRAME_BYTES_MAX 4128u
+#define ZIP_BLOCK_BYTES_MAX 3968u
+
 /* Blocks of a region, the unit in which the map's rows are kept. */
 #define MAP_REGION_BLOCKS 131072u
 

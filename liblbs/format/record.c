@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "liblbs/format/bytes.h"
+#include "liblbs/format/frame.h"
 
 static const uint8_t magic[4] = { 'L', 'B', 'S', 'r' };
 
@@ -24,12 +24,24 @@ record_prefix_encode(const struct record_prefix *prefix,
 	memcpy(out + 16, prefix->random, NONCE_RANDOM_BYTES);
 }
 
+/* Can that many bytes be frames; so many, if they are counted? */
+static int
+frames_fit(int vary, uint32_t bytes, uint32_t least, uint32_t most)
+{
+	if (!vary)
+		return bytes % FRAME_BYTES == 0 &&
+		       bytes / FRAME_BYTES >= least && bytes / FRAME_BYTES <= most;
+	return bytes % POSITION_UNIT == 0 && bytes >= least * ZIP_FRAME_BYTES_MIN &&
+	       bytes <= most * ZIP_FRAME_BYTES_MAX;
+}
+
 int
 record_prefix_decode(const uint8_t in[RECORD_PREFIX_BYTES], uint64_t room_bytes,
-		     struct record_prefix *out)
+		     int vary, struct record_prefix *out)
 {
 	if (memcmp(in, magic, sizeof magic) || !all_zero(in + 10, 6))
 		return -1;
+	out->vary = vary;
 	out->record_bytes = get32(in + 4);
 	out->desc_bytes = get16(in + 8);
 	memcpy(out->random, in + 16, NONCE_RANDOM_BYTES);
@@ -42,8 +54,7 @@ record_prefix_decode(const uint8_t in[RECORD_PREFIX_BYTES], uint64_t room_bytes,
 	uint32_t head = record_frames_at(extents);
 
 	if (out->record_bytes < head || out->record_bytes > room_bytes ||
-	    (out->record_bytes - head) % FRAME_BYTES ||
-	    (out->record_bytes - head) / FRAME_BYTES > RECORD_BLOCKS_MAX)
+	    !frames_fit(vary, out->record_bytes - head, 0, RECORD_BLOCKS_MAX))
 		return -1;
 	return 0;
 }
@@ -109,8 +120,9 @@ record_desc_decode(const uint8_t *in, const struct record_prefix *prefix,
 					       out->frame_count != 0)
 		return -1;
 	if (out->frame_count > RECORD_BLOCKS_MAX ||
-	    record_bytes(out->extent_count, out->frame_count) !=
-		    prefix->record_bytes)
+	    !frames_fit(prefix->vary,
+			prefix->record_bytes - record_frames_at(out->extent_count),
+			out->frame_count, out->frame_count))
 		return -1;
 	return 0;
 }

@@ -23,6 +23,7 @@ struct record_prefix {
 	uint32_t record_bytes;	/* prefix, description, tag, frames */
 	uint16_t desc_bytes;	/* of the description, without its tag */
 	uint8_t random[NONCE_RANDOM_BYTES];
+	int vary;		/* its frames do: not encoded */
 };
 
 struct record_desc {
@@ -56,9 +57,11 @@ record_bytes(uint32_t extent_count, uint32_t frame_count)
 
 void record_prefix_encode(const struct record_prefix *prefix,
 			  uint8_t out[RECORD_PREFIX_BYTES]);
-/* 0, or -1 unless the prefix is valid and fits into room_bytes. */
+/* 0, or -1 unless the prefix is valid and fits into room_bytes. vary: frames are of
+ * the lengths that they say. */
 int record_prefix_decode(const uint8_t in[RECORD_PREFIX_BYTES],
-			 uint64_t room_bytes, struct record_prefix *out);
+			 uint64_t room_bytes, int vary,
+			 struct record_prefix *out);
 
 /* Writes record_desc_bytes(desc->extent_count). */
 void record_desc_encode(const struct record_desc *desc, uint8_t *out);

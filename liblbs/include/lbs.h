@@ -95,6 +95,7 @@ typedef struct lbs_vdisk lbs_vdisk;
 enum { LBS_CIPHER_CHACHA20POLY1305 = 1, LBS_CIPHER_AES256GCM = 2,
        LBS_CIPHER_AEGIS256 = 3 };
 enum { LBS_FRESHNESS_FLUSH = 1, LBS_FRESHNESS_CHECKPOINT = 2 };
+enum { LBS_COMPRESS_NONE = 0, LBS_COMPRESS_LZ4 = 1, LBS_COMPRESS_ZSTD = 2 };
 
 struct lbs_create_options {
 	uint32_t struct_size;	    /* sizeof(struct lbs_create_options) */
@@ -106,6 +107,8 @@ struct lbs_create_options {
 	int cipher;		    /* LBS_CIPHER_...; 0 = ChaCha20-Poly1305 */
 	int freshness;		    /* LBS_FRESHNESS_...; 0 = flush */
 	int preallocate;	    /* write all chunk files now */
+	int compress;		    /* LBS_COMPRESS_...: blocks before they are
+				     * encrypted; their lengths show on the card */
 	lbs_log_fn *log;
 	void *log_ctx;
 	lbs_progress_fn *progress;  /* bytes of card prepared */
@@ -157,7 +160,7 @@ struct lbs_store_info {
 	uint64_t features_must, features_may;
 	uint8_t store_id[16];
 	char data_dir[4096];
-	int cipher, freshness;
+	int cipher, freshness, compress;
 	uint32_t block_size;
 	uint32_t vdisk_count;
 	uint64_t segment_size_bytes, chunk_size_bytes, capacity_bytes;
@@ -199,13 +202,16 @@ enum lbs_stat {
 	LBS_STAT_REPLAY_REWRITTEN_RECORDS,
 	LBS_STAT_CLEANED_BLOCKS,	/* moved by the cleaner */
 	LBS_STAT_CLEANED_SEGMENTS,	/* emptied by it */
+	LBS_STAT_COMPRESS_IN_BYTES,	/* blocks that were compressed, or tried, */
+	LBS_STAT_COMPRESS_OUT_BYTES,	/* and what they became */
 	/* gauges */
 	LBS_STAT_SEGMENTS_TOTAL, LBS_STAT_SEGMENTS_FILLED,
 	LBS_STAT_SEGMENTS_FREE, LBS_STAT_SEGMENTS_RESERVE,
 	LBS_STAT_LIVE_BLOCKS,		/* as of the last checkpoint */
 	LBS_STAT_LIVE_BLOCKS_MAX,	/* new blocks are refused beyond */
 	LBS_STAT_CAPACITY_BYTES,	/* what the log may take on the card: */
-	LBS_STAT_LIVE_BYTES,		/* frames of live blocks, */
+	LBS_STAT_LIVE_BYTES,		/* frames of live blocks, uncompressed at
+					 * that, but no more than is in use, */
 	LBS_STAT_DEAD_BYTES,		/* the rest of the segments in use, */
 	LBS_STAT_FREE_BYTES,		/* free segments, filled or not, beside */
 	LBS_STAT_RESERVE_BYTES,		/* those kept for recovery and cleaner */

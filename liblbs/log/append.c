@@ -18,7 +18,7 @@
 /* A record of one block, or none, and the padding behind it. */
 #define SMALL_BYTES                                                         \
 	(RECORD_PREFIX_BYTES + DESC_FIXED_BYTES + EXTENT_BYTES + TAG_BYTES + \
-	 FRAME_BYTES + PAGE_BYTES)
+	 ZIP_FRAME_BYTES_MAX + PAGE_BYTES)
 #define BATCH_ITEMS 128
 #define BATCH_BYTES (1u << 20)
 /* How many batches one caller pushes before another's turn comes. */
@@ -102,18 +102,59 @@ static const uint8_t *
 part_block(void *ctx, uint32_t i)
 {
 	const struct part *p = ctx;
+	const struct append_change *c = p->change;
+	uint32_t all;
 
-	return p->change->block(p->change->ctx, p->first + i);
+	return c->stored ? c->stored(c->ctx, p->first + i, &all)
+			 : c->block(c->ctx, p->first + i);
+}
+
+/* Where frames vary, their lengths come before their places: puts the stored blocks
+ * where they will be sealed if all go into one record. */
+static void
+pack(const struct stream *st, struct group *g, const struct append_change *c,
+     uint32_t frames, uint8_t *buf)
+{
+	uint8_t *at = buf + record_frames_at(g->extents) + frame_head_bytes(1);
+	const uint8_t *from;
+	uint32_t n;
+
+	g->before[0] = 0;
+	for (uint32_t i = 0; i < frames; i++) {
+		if (c->stored) {
+			from = c->stored(c->ctx, i, &n);
+			memcpy(at + g->before[i], from, n);
+		} else {
+			n = seal_pack(st->sealer, c->block(c->ctx, i),
+				      at + g->before[i]);
+		}
+		g->stored[i] = (uint16_t)n;
+		g->before[i + 1] = g->before[i] + frame_bytes(1, n);
+	}
+}
+
+/* They go into several, one behind the other: makes room for the heads. */
+static void
+spread(struct group *g, uint8_t *buf)
+{
+	for (int i = g->parts; i-- > 1;)
+		memmove(g->items[i].buf + record_frames_at(1),
+			buf + record_frames_at(1) + g->before[g->items[i].first],
+			g->items[i].len - record_frames_at(1));
 }
 
 static void
 seal(struct stream *st, struct group *g, const struct append_change *c,
      uint64_t durable_to, uint64_t checkpoint)
 {
+	int vary = sealer_varies(st->sealer) && c->kind == RECORD_DATA;
+
+	if (vary)
+		spread(g, g->items[0].buf);
 	for (int i = 0; i < g->parts; i++) {
 		struct item *it = &g->items[i];
 		struct record_desc desc;
-		struct part part = { c, 0 };
+		struct part part = { c, it->first };
 
 		desc.recno = it->recno;
 		desc.durable_to = durable_to;
@@ -123,17 +164,18 @@ seal(struct stream *st, struct group *g, const struct append_change *c,
 				     ? RECORD_GROUP_CONTINUES
 				     : 0;
 		desc.extent_count = (uint16_t)g->extents;
-		desc.frame_count = 0;
-		for (uint32_t e = 0; e < g->extents; e++) {
-			desc.extents[e] = g->changes[(uint32_t)i * g->extents + e].extent;
-			if (c->kind == RECORD_DATA)
-				desc.frame_count += desc.extents[e].count_blocks;
-		}
-		if (!c->extents)
-			part.first = (uint32_t)(desc.extents[0].lba -
-						c->extent.lba);
+		desc.frame_count = c->kind == RECORD_DATA ? it->count : 0;
+		if (c->extents)
+			memcpy(desc.extents, c->extents,
+			       g->extents * sizeof *desc.extents);
+		else
+			desc.extents[0] = (struct extent){
+				c->extent.layer, it->count,
+				c->extent.lba + it->first
+			};
 		seal_record(st->sealer, segtab_key(st->segtab, it->segment),
-			    it->offset, &desc, part_block, &part, it->buf);
+			    it->offset, &desc, part_block, &part,
+			    vary ? g->stored + it->first : NULL, it->buf);
 	}
 }
 
@@ -232,11 +274,10 @@ complete(struct stream *st, struct batch *b)
 			free(it);
 			continue;
 		}
-		for (uint32_t e = 0; e < g->extents; e++) {
-			assert(st->run_len < (int)GROUP_RECORDS_MAX);
-			st->run[st->run_len++] =
-				g->changes[(size_t)(it - g->items) * g->extents + e];
-		}
+		assert(it->change_count <= GROUP_RECORDS_MAX - (uint32_t)st->run_len);
+		memcpy(st->run + st->run_len, it->changes,
+		       it->change_count * sizeof *it->changes);
+		st->run_len += (int)it->change_count;
 		if (++g->pushed < g->parts)
 			continue;
 		if (!g->continues) {
@@ -413,7 +454,9 @@ stream_append(struct stream *st, const struct append_change *c)
 
 	assert(frames <= GROUP_BLOCKS_MAX);
 	if (frames > 1) {
-		buf = malloc((size_t)frames * FRAME_BYTES + PAGE_BYTES +
+		buf = malloc((size_t)frames *
+				     frame_bytes_max(sealer_varies(st->sealer)) +
+			     PAGE_BYTES +
 			     (c->extents ? record_frames_at(RECORD_EXTENTS_MAX)
 					 : PARTS_MAX * record_frames_at(1)));
 		if (!buf)
@@ -423,6 +466,9 @@ stream_append(struct stream *st, const struct append_change *c)
 	g.parts = g.pushed = g.done = 0;
 	g.continues = c->continues;
 	g.extents = c->extents ? c->extent_count : 1;
+	g.change_count = 0;
+	if (sealer_varies(st->sealer))
+		pack(st, &g, c, frames, buf);
 
 	pthread_mutex_lock(&st->lock);
 	died = st->error;

@@ -65,8 +65,11 @@ struct append_change {
 	const struct extent *extents; /* or NULL */
 	uint32_t extent_count;
 	struct ages ages;	/* of what the cleaner moves */
-	/* The plaintext of block i; called in the caller's thread, unlocked. */
+	/* The plaintext of block i; called in the caller's thread, unlocked, once for
+	 * each in order. Or the block as it was stored, and how long that is: what
+	 * comes from the card is not compressed again. */
 	const uint8_t *(*block)(void *ctx, uint32_t i);
+	const uint8_t *(*stored)(void *ctx, uint32_t i, uint32_t *stored);
 	void *ctx;
 };
 
@@ -75,7 +78,7 @@ struct append_change {
 int stream_append(struct stream *st, const struct append_change *change);
 
 /* How many blocks, at most want, each an extent, the next record may have: to fit
- * into the open segment, or if none does, into a fresh one. */
+ * into the open segment however long they are, or if none does, into a fresh one. */
 uint32_t stream_fits(struct stream *st, uint32_t want);
 /* Bytes of the open segment that are not written yet. */
 uint32_t stream_rest(struct stream *st);
@@ -96,7 +99,10 @@ void stream_take_dirty(struct stream *st, uint8_t *chunks);
 
 struct stream_stats {
 	uint64_t records, page_bytes, write_calls, unsynced_bytes, last_recno;
-	uint64_t log_bytes;	/* appended in this session */
+	uint64_t log_bytes;	/* appended in this session, with what indexes say
+				 * or will say of it */
+	/* Where blocks are compressed: of those given as plaintext, before and after. */
+	uint64_t plain_bytes, stored_bytes;
 };
 void stream_stats(struct stream *st, struct stream_stats *out);
 /* Of the stats, log_bytes without the lock. */

@@ -22,40 +22,51 @@ enqueue(struct stream *st, struct item *it)
 	st->tail = &it->next;
 }
 
-/* Bytes of the open segment that a record of so many extents may take, its index
- * entries and the padding that a cut behind it would need already counted. */
-static uint32_t
-room_for(const struct stream *st, uint32_t extents)
-{
-	uint64_t tail = index_tail_bytes(st->entries + extents);
-	uint64_t end = (st->geometry->segment_bytes - tail) &
-		       ~(uint64_t)(PAGE_BYTES - 1);
+/* How full a segment is. */
+struct fill {
+	uint32_t cursor, entries;
+};
 
-	return st->segment != NO_SEGMENT && end > st->cursor
-		       ? (uint32_t)(end - st->cursor)
-		       : 0;
+static const struct fill fresh = { SEGMENT_HEADER_BYTES, 0 };
+
+/* Of the open one; without one nothing fits. */
+static struct fill
+filled(const struct stream *st)
+{
+	return st->segment == NO_SEGMENT
+		       ? (struct fill){ st->geometry->segment_bytes, 0 }
+		       : (struct fill){ st->cursor, st->entries };
 }
 
-static uint32_t
-room(const struct stream *st)
+/* Does a record of so many bytes and index entries still fit? The padding that a
+ * cut behind it would need is counted. */
+static int
+fits(const struct stream *st, struct fill f, uint32_t bytes, uint32_t entries)
 {
-	return room_for(st, 1);
+	return round_up(f.cursor + bytes, PAGE_BYTES) +
+		       index_tail_bytes(f.entries + entries) <=
+	       st->geometry->segment_bytes;
 }
 
+/* Index entries of so many frames of an extent. */
 static uint32_t
-frames_that_fit(uint32_t room_bytes, uint32_t extents)
+entries_of(const struct stream *st, uint32_t frames)
 {
-	uint32_t head = record_frames_at(extents);
-
-	return room_bytes > head ? (room_bytes - head) / FRAME_BYTES : 0;
+	return sealer_varies(st->sealer) ? frames : 1;
 }
 
-/* Bytes that records may take of a segment that is still empty. */
+/* How many blocks, from first to end, one record may still bring. */
 static uint32_t
-fresh_room(const struct stream *st, uint32_t extents)
+frames_that_fit(const struct stream *st, const struct group *g, struct fill f,
+		uint32_t first, uint32_t end)
 {
-	return ((st->geometry->segment_bytes - index_tail_bytes(extents)) &
-		~(PAGE_BYTES - 1)) - SEGMENT_HEADER_BYTES;
+	uint32_t n = end - first;
+
+	while (n && !fits(st, f, record_frames_at(1) +
+				  group_frames_bytes(st, g, first, n),
+			  entries_of(st, n)))
+		n--;
+	return n;
 }
 
 /* ---- segments ---------------------------------------------------------- */
@@ -177,16 +188,34 @@ add_index_entry(struct stream *st, const struct index_entry *entry)
 
 /* ---- reservation ------------------------------------------------------- */
 
-/* How many new segments a change of count frames needs (0 frames: an unmap). */
+/* How many new segments a change of that many frames needs (0: an unmap). */
 static int
-segments_needed(const struct stream *st, uint32_t frames)
+segments_needed(const struct stream *st, const struct group *g, uint32_t frames)
 {
-	uint32_t fresh = frames_that_fit(fresh_room(st, 1), 1);
-	uint32_t here = frames_that_fit(room(st), 1);
+	struct fill f = filled(st);
+	uint32_t done = 0;
+	int need = 0;
 
 	if (frames == 0)
-		return room(st) < record_bytes(1, 0);
-	return frames <= here ? 0 : (int)((frames - here + fresh - 1) / fresh);
+		return !fits(st, f, record_bytes(1, 0), 1);
+	while ((done += frames_that_fit(st, g, f, done, frames)) < frames) {
+		f = fresh;
+		need++;
+	}
+	return need;
+}
+
+/* Bytes and entries of the one record of several extents. */
+static int
+extents_fit(const struct stream *st, const struct group *g,
+	    const struct append_change *c)
+{
+	uint32_t frames = append_frames(c);
+
+	return fits(st, filled(st),
+		    record_frames_at(c->extent_count) +
+			    group_frames_bytes(st, g, 0, frames),
+		    sealer_varies(st->sealer) ? frames : c->extent_count);
 }
 
 /* A sync that came without a cut has taken the cursor's page along: no page that
@@ -199,22 +228,65 @@ leave_synced_page(struct stream *st)
 		st->cursor = (uint32_t)round_up(st->cursor, PAGE_BYTES);
 }
 
-/* Gives the next number and the place at the cursor to a record. */
+/* Gives the next number and the place at the cursor to a record of blocks [first,
+ * first + count), of which the group's changes from the given one on tell. */
 static void
-put_record(struct stream *st, struct group *g, uint32_t len, uint8_t *buf)
+put_record(struct stream *st, struct group *g, uint32_t first, uint32_t count,
+	   uint32_t change, uint32_t len, uint8_t *buf)
 {
 	struct item *it = &g->items[g->parts++];
+	uint32_t entries = g->change_count - change;
 
 	*it = (struct item){ .group = g, .buf = buf, .segment = st->segment,
 			     .offset = st->cursor, .len = len,
+			     .first = first, .count = count,
+			     .changes = g->changes + change,
+			     .change_count = entries,
 			     .recno = st->next_recno++ };
 	enqueue(st, it);
 	st->last = (struct cut){ it->recno, st->segment, st->cursor };
 	st->cursor += len;
 	st->stats.records++;
-	st->stats.log_bytes += len;
+	st->stats.log_bytes += len + entries * INDEX_ENTRY_BYTES;
 	atomic_store_explicit(&st->log_bytes, st->stats.log_bytes,
 			      memory_order_relaxed);
+}
+
+/* What index and map say of an extent whose frames, or record, begin at a place of
+ * the open segment. */
+static int
+note(struct stream *st, struct group *g, uint32_t at, uint8_t kind, uint8_t flags,
+     const struct extent *x)
+{
+	struct index_entry entry = { at, kind, flags, *x };
+
+	if (add_index_entry(st, &entry))
+		return LBS_ENOMEM;
+	g->changes[g->change_count++] = (struct map_change){
+		*x, kind == RECORD_DATA ? position_make(st->segment, at) : 0
+	};
+	return 0;
+}
+
+/* The same of blocks of data from the given one on: where frames vary, of each. */
+static int
+note_frames(struct stream *st, struct group *g, uint32_t at, uint8_t flags,
+	    const struct extent *x, uint32_t block)
+{
+	int rc = 0;
+
+	if (!sealer_varies(st->sealer))
+		return note(st, g, at, RECORD_DATA, flags, x);
+	for (uint32_t i = 0; i < x->count_blocks && rc == 0; i++) {
+		struct extent one = { x->layer, 1, x->lba + i };
+
+		rc = note(st, g, at, RECORD_DATA,
+			  i + 1 < x->count_blocks ? RECORD_GROUP_CONTINUES
+						  : flags,
+			  &one);
+		at += frame_bytes(1, g->stored[block + i]);
+	}
+	return rc;
 }
 
 /* Places one record at the cursor. */
@@ -222,23 +294,22 @@ static int
 place(struct stream *st, struct group *g, const struct append_change *c,
       uint32_t first, uint32_t count, uint8_t **buf)
 {
-	uint32_t frames = c->kind == RECORD_DATA ? count : 0;
-	uint32_t len = record_bytes(1, frames);
-	struct map_change *change = &g->changes[g->parts];
-	struct index_entry entry = { .kind = c->kind };
+	struct extent x = { c->extent.layer, count, c->extent.lba + first };
+	uint8_t flags = c->continues || first + count < c->extent.count_blocks
+				? RECORD_GROUP_CONTINUES
+				: 0;
+	uint32_t change = g->change_count, len = record_frames_at(1);
+	int rc;
 
-	change->extent = c->extent;
-	change->extent.lba += first;
-	change->extent.count_blocks = count;
-	entry.offset = st->cursor + (frames ? record_frames_at(1) : 0);
-	entry.extent = change->extent;
-	if (c->continues || first + count < c->extent.count_blocks)
-		entry.flags = RECORD_GROUP_CONTINUES;
-	if (add_index_entry(st, &entry))
-		return LBS_ENOMEM;
-	change->position =
-		frames ? position_make(st->segment, entry.offset) : 0;
-	put_record(st, g, len, *buf);
+	if (c->kind == RECORD_DATA) {
+		rc = note_frames(st, g, st->cursor + len, flags, &x, first);
+		len += group_frames_bytes(st, g, first, count);
+	} else {
+		rc = note(st, g, st->cursor, c->kind, flags, &x);
+	}
+	if (rc)
+		return rc;
+	put_record(st, g, first, count, change, len, *buf);
 	*buf += len;
 	return 0;
 }
@@ -248,26 +319,37 @@ static int
 place_extents(struct stream *st, struct group *g, const struct append_change *c,
 	      uint8_t *buf)
 {
-	uint32_t at = st->cursor + record_frames_at(c->extent_count);
+	uint32_t head = record_frames_at(c->extent_count), block = 0;
+	int rc = 0;
 
-	assert(append_frames(c) <=
-	       frames_that_fit(room_for(st, c->extent_count), c->extent_count));
+	assert(extents_fit(st, g, c));
 	if (c->ages.oldest < st->ages.oldest)
 		st->ages.oldest = c->ages.oldest;
 	if (c->ages.newest > st->ages.newest)
 		st->ages.newest = c->ages.newest;
-	for (uint32_t i = 0; i < c->extent_count; i++) {
-		struct index_entry entry = { .kind = c->kind, .offset = at,
-					     .extent = c->extents[i] };
-
-		if (add_index_entry(st, &entry))
-			return LBS_ENOMEM;
-		g->changes[i].extent = c->extents[i];
-		g->changes[i].position = position_make(st->segment, at);
-		at += c->extents[i].count_blocks * FRAME_BYTES;
+	for (uint32_t i = 0; i < c->extent_count && rc == 0; i++) {
+		rc = note_frames(st, g,
+				 st->cursor + head +
+					 group_frames_bytes(st, g, 0, block),
+				 i + 1 < c->extent_count ? RECORD_GROUP_CONTINUES
+							 : 0,
+				 &c->extents[i], block);
+		block += c->extents[i].count_blocks;
 	}
-	put_record(st, g, at - st->cursor, buf);
+	if (rc)
+		return rc;
+	put_record(st, g, 0, block, 0, head + group_frames_bytes(st, g, 0, block),
+		   buf);
 	return 0;
+}
+
+/* A record of so many blocks, each an extent, at its longest. */
+static int
+longest_fits(const struct stream *st, struct fill f, uint32_t blocks)
+{
+	uint32_t each = frame_bytes_max(sealer_varies(st->sealer));
+
+	return fits(st, f, record_frames_at(blocks) + blocks * each, blocks);
 }
 
 uint32_t
@@ -277,10 +359,10 @@ stream_fits(struct stream *st, uint32_t want)
 
 	pthread_mutex_lock(&st->lock);
 	leave_synced_page(st);
-	while (n && frames_that_fit(room_for(st, n), n) < n)
+	while (n && !longest_fits(st, filled(st), n))
 		n--;
 	if (n == 0)
-		for (n = want; frames_that_fit(fresh_room(st, n), n) < n; n--)
+		for (n = want; !longest_fits(st, fresh, n); n--)
 			;
 	pthread_mutex_unlock(&st->lock);
 	return n;
@@ -310,11 +392,8 @@ stream_reserve(struct stream *st, struct group *g,
 		return st->error;
 	leave_synced_page(st);
 	/* All segments first: after that nothing but memory can fail. */
-	if (c->extents)
-		need = frames > frames_that_fit(room_for(st, c->extent_count),
-						c->extent_count);
-	else
-		need = segments_needed(st, frames);
+	need = c->extents ? !extents_fit(st, g, c)
+			  : segments_needed(st, g, frames);
 	assert(need < PARTS_MAX);
 	while (st->spares < need) {
 		rc = st->hooks.next_segment(st->hooks.ctx, c->use_reserve,
@@ -332,20 +411,27 @@ stream_reserve(struct stream *st, struct group *g,
 		return 0;
 	}
 	do {
-		uint32_t n = frames ? frames_that_fit(room(st), 1) : 0;
+		uint32_t n = frames ? frames_that_fit(st, g, filled(st), done,
+						      total)
+			     : fits(st, filled(st), record_bytes(1, 0), 1)
+				     ? total : 0;
 
-		if (frames ? n == 0 : room(st) < record_bytes(1, 0)) {
+		if (n == 0) {
 			rc = open_segment(st, st->spare[--st->spares]);
 			if (rc)
 				goto dead;
 			continue;
 		}
-		n = frames && n < total - done ? n : total - done;
 		rc = place(st, g, c, done, n, &buf);
 		if (rc)
 			goto dead;
 		done += n;
 	} while (done < total);
+	if (sealer_varies(st->sealer) && !c->stored) {
+		st->stats.plain_bytes += (uint64_t)frames * BLOCK_BYTES;
+		for (uint32_t i = 0; i < frames; i++)
+			st->stats.stored_bytes += g->stored[i];
+	}
 	return 0;
 dead:
 	/* Numbers or segments were given out that no record will carry. */

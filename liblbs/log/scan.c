@@ -93,7 +93,8 @@ int
 scanner_begin(struct scanner *sc, struct scan_source *src, uint32_t segment,
 	      const uint8_t *key, uint32_t offset)
 {
-	memset(sc, 0, offsetof(struct scanner, block));
+	memset(sc, 0, offsetof(struct scanner, entries));
+	sc->entry_count = 0;
 	sc->src = src;
 	sc->key = key;
 	sc->segment = segment;
@@ -148,18 +149,27 @@ window(struct scanner *sc, uint32_t offset, uint32_t len, int *rc)
 	return sc->buf;
 }
 
+/* Where records must have ended: frames that vary leave a page. */
+static uint32_t
+records_limit(const struct scanner *sc)
+{
+	uint32_t size = sc->src->geometry->segment_bytes;
+
+	return sealer_varies(sc->src->sealer) ? size - PAGE_BYTES : size;
+}
+
 /* Opens the head of a record at offset; SCAN_NONE if there is none. */
 static int
 head_at(struct scanner *sc, uint32_t offset, struct record_prefix *prefix,
 	struct record_desc *desc)
 {
-	uint32_t room = sc->src->geometry->segment_bytes - offset;
+	uint32_t room = records_limit(sc) - offset;
 	uint32_t have = room < RECORD_HEAD_MAX_BYTES ? room
 						     : RECORD_HEAD_MAX_BYTES;
 	const uint8_t *p;
 	int rc;
 
-	if (offset >= sc->src->geometry->segment_bytes)
+	if (offset >= records_limit(sc))
 		return SCAN_NONE;
 	p = window(sc, offset, have, &rc);
 	if (!p)
@@ -170,38 +180,82 @@ head_at(struct scanner *sc, uint32_t offset, struct record_prefix *prefix,
 		       : SCAN_OK;
 }
 
-/* Opens every frame of a record; with out, keeps the plaintext. */
+/* What an index says of an extent of the record, or where frames vary of a block. The
+ * last entry's flags come last. */
+static void
+add_entry(struct scanner *sc, const struct record_desc *desc, uint32_t offset,
+	  const struct extent *extent)
+{
+	sc->entries[sc->entry_count++] = (struct index_entry){
+		offset, desc->kind, RECORD_GROUP_CONTINUES, *extent
+	};
+}
+
+/* Opens the frames of one extent, which begin at byte *at of the record at p; block
+ * counts the record's. */
+static int
+check_extent(struct scanner *sc, uint32_t offset, const uint8_t *p, uint32_t len,
+	     const struct record_desc *desc, const struct extent *x, uint32_t *at,
+	     uint32_t *block, const struct scan_blocks *out)
+{
+	const struct sealer *s = sc->src->sealer;
+	int vary = sealer_varies(s);
+
+	if (!vary)
+		add_entry(sc, desc, offset + *at, x);
+	for (uint32_t i = 0; i < x->count_blocks; i++, ++*block) {
+		struct extent one = { x->layer, 1, x->lba + i };
+		uint16_t stored;
+
+		if (open_stored(s, sc->key, offset + *at, x->layer, x->lba + i,
+				p + *at, len - *at,
+				out ? out->at + (size_t)*block * BLOCK_BYTES
+				    : sc->block,
+				&stored))
+			return SCAN_NONE;
+		if (vary)
+			add_entry(sc, desc, offset + *at, &one);
+		if (out)
+			out->stored[*block] = stored;
+		*at += frame_bytes(vary, stored);
+		if (*at > len)
+			return SCAN_NONE;
+	}
+	return SCAN_OK;
+}
+
+/* Opens every frame of a record, and makes its entries; with out, keeps the blocks. */
 static int
 check_frames(struct scanner *sc, uint32_t offset,
 	     const struct record_prefix *prefix, const struct record_desc *desc,
-	     uint8_t *out)
+	     const struct scan_blocks *out)
 {
-	uint32_t at = record_frames_at(desc->extent_count);
-	const uint8_t *p;
-	int rc;
+	uint32_t at = record_frames_at(desc->extent_count), block = 0;
+	const uint8_t *p = NULL;
+	int rc = SCAN_OK;
 
-	if (desc->kind != RECORD_DATA)
-		return SCAN_OK;
-	p = window(sc, offset, prefix->record_bytes, &rc);
-	if (!p)
+	sc->entry_count = 0;
+	if (desc->kind == RECORD_DATA)
+		p = window(sc, offset, prefix->record_bytes, &rc);
+	for (uint32_t e = 0; e < desc->extent_count && rc == 0; e++) {
+		if (desc->kind == RECORD_DATA)
+			rc = check_extent(sc, offset, p, prefix->record_bytes,
+					  desc, &desc->extents[e], &at, &block,
+					  out);
+		else
+			add_entry(sc, desc, offset, &desc->extents[e]);
+	}
+	if (rc)
 		return rc;
-	for (uint32_t e = 0; e < desc->extent_count; e++)
-		for (uint32_t i = 0; i < desc->extents[e].count_blocks; i++) {
-			if (open_frame(sc->src->sealer, sc->key, offset + at,
-				       desc->extents[e].layer,
-				       desc->extents[e].lba + i, p + at,
-				       out ? out : sc->block))
-				return SCAN_NONE;
-			at += FRAME_BYTES;
-			if (out)
-				out += BLOCK_BYTES;
-		}
+	if (at != prefix->record_bytes)
+		return SCAN_NONE;
+	sc->entries[sc->entry_count - 1].flags = desc->flags;
 	return SCAN_OK;
 }
 
 static int
 record_at(struct scanner *sc, uint32_t offset, uint64_t expected,
-	  struct record_desc *desc, uint8_t *out)
+	  struct record_desc *desc, const struct scan_blocks *out)
 {
 	struct record_prefix prefix;
 	int rc = head_at(sc, offset, &prefix, desc);
@@ -255,7 +309,8 @@ scanner_search(struct scanner *sc, uint64_t recno_from, struct record_desc *desc
 
 int
 scan_record(struct scan_source *src, uint32_t segment, const uint8_t *key,
-	    uint32_t offset, struct record_desc *desc, uint8_t *out)
+	    uint32_t offset, struct record_desc *desc,
+	    const struct scan_blocks *out)
 {
 	struct scanner sc;
 	int rc;

@@ -55,6 +55,9 @@ struct scanner {
 	uint32_t cursor;	/* where the next record is looked for */
 	uint8_t *buf;		/* a window of the segment */
 	uint32_t buf_at, buf_len, buf_cap;
+	/* Of the last record: what an index says of it. */
+	struct index_entry entries[RECORD_BLOCKS_MAX];
+	uint32_t entry_count;
 	uint8_t block[BLOCK_BYTES]; /* the last frame opened */
 };
 
@@ -63,7 +66,7 @@ int scanner_begin(struct scanner *sc, struct scan_source *src, uint32_t segment,
 void scanner_end(struct scanner *sc);
 /* The next record: at the cursor, else on the next page. It must have recno
  * expected (0: any) and each frame must authenticate. SCAN_OK moves the cursor
- * behind it and gives where it began; its bytes are at scanner_bytes. */
+ * behind it, and gives where it began and its entries. */
 int scanner_next(struct scanner *sc, uint64_t expected,
 		 struct record_desc *desc, uint32_t *offset);
 /* Looks for any authentic record head from the cursor to the end of the
@@ -71,10 +74,16 @@ int scanner_next(struct scanner *sc, uint64_t expected,
 int scanner_search(struct scanner *sc, uint64_t recno_from,
 		   struct record_desc *desc, uint32_t *offset);
 
+/* The blocks of a record as they are stored: with room for RECORD_BLOCKS_MAX, a
+ * block each, however short. */
+struct scan_blocks {
+	uint8_t *at;
+	uint16_t *stored;	/* their lengths */
+};
 /* Reads one record that should lie at offset; all frames must authenticate.
- * With out, the plaintext of all frames goes there (frame_count blocks; it must
- * have room for RECORD_BLOCKS_MAX). */
+ * With out, all its blocks go there. */
 int scan_record(struct scan_source *src, uint32_t segment, const uint8_t *key,
-		uint32_t offset, struct record_desc *desc, uint8_t *out);
+		uint32_t offset, struct record_desc *desc,
+		const struct scan_blocks *out);
 
 #endif

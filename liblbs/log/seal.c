@@ -99,53 +99,106 @@ open_header(const struct sealer *s, uint32_t segment,
 	return SEAL_OK;
 }
 
-/* Frames say what they are, so that a frame never passes for another block. */
+/* Frames say what they are, so that a frame never passes for another block; and how
+ * long, where they vary, so that the length is not believed either. */
 #define FRAME_AD_BYTES 16
+#define ZIP_FRAME_AD_BYTES 18
 
-static void
-frame_ad(uint8_t ad[FRAME_AD_BYTES], uint32_t layer, uint64_t lba)
+static size_t
+frame_ad(const struct sealer *s, uint8_t ad[ZIP_FRAME_AD_BYTES], uint32_t layer,
+	 uint64_t lba, uint32_t stored)
 {
-	memcpy(ad, "LBSf", 4);
+	memcpy(ad, sealer_varies(s) ? "LBSz" : "LBSf", 4);
 	put32(ad + 4, layer);
 	put64(ad + 8, lba);
+	if (!sealer_varies(s))
+		return FRAME_AD_BYTES;
+	put16(ad + FRAME_AD_BYTES, (uint16_t)stored);
+	return ZIP_FRAME_AD_BYTES;
 }
 
-void
+uint32_t
+seal_pack(const struct sealer *s, const uint8_t block[BLOCK_BYTES], uint8_t *out)
+{
+	size_t n = zip_pack(s->zip, block, BLOCK_BYTES, out, ZIP_BLOCK_BYTES_MAX);
+
+	if (n)
+		return (uint32_t)n;
+	memcpy(out, block, BLOCK_BYTES);
+	return BLOCK_BYTES;
+}
+
+/* block may lie where the ciphertext will be. Returns how far it is to the next. */
+static uint32_t
+seal_frame(const struct sealer *s, const uint8_t *key,
+	   const uint8_t random[NONCE_RANDOM_BYTES], uint32_t offset,
+	   uint32_t layer, uint64_t lba, const uint8_t *block, uint32_t stored,
+	   uint8_t *frame)
+{
+	uint8_t nonce[AEAD_NONCE_BYTES], ad[ZIP_FRAME_AD_BYTES];
+	int vary = sealer_varies(s);
+	uint32_t head = frame_head_bytes(vary), all = frame_bytes(vary, stored);
+	size_t ad_len = frame_ad(s, ad, layer, lba, stored);
+
+	make_nonce(nonce, random, offset);
+	memcpy(frame, random, NONCE_RANDOM_BYTES);
+	frame_put_stored(vary, frame, stored);
+	aead_seal(s->cipher, key, nonce, ad, ad_len, block, stored, frame + head);
+	memset(frame + head + stored + TAG_BYTES, 0,
+	       all - head - stored - TAG_BYTES);
+	return all;
+}
+
+static void
+seal_head(const struct sealer *s, const uint8_t *key, uint32_t offset,
+	  const struct record_desc *desc, const struct record_prefix *prefix,
+	  uint8_t *out)
+{
+	uint8_t nonce[AEAD_NONCE_BYTES];
+	uint8_t body[DESC_FIXED_BYTES + RECORD_EXTENTS_MAX * EXTENT_BYTES];
+
+	record_prefix_encode(prefix, out);
+	record_desc_encode(desc, body);
+	make_nonce(nonce, prefix->random, offset + RECORD_PREFIX_BYTES);
+	aead_seal(s->cipher, key, nonce, out, RECORD_PREFIX_BYTES, body,
+		  prefix->desc_bytes, out + RECORD_PREFIX_BYTES);
+}
+
+uint32_t
 seal_record(const struct sealer *s, const uint8_t *key, uint32_t offset,
 	    const struct record_desc *desc,
 	    const uint8_t *(*block)(void *ctx, uint32_t i), void *ctx,
-	    uint8_t *out)
+	    const uint16_t *stored, uint8_t *out)
 {
-	uint8_t nonce[AEAD_NONCE_BYTES], ad[FRAME_AD_BYTES];
-	uint8_t body[DESC_FIXED_BYTES + RECORD_EXTENTS_MAX * EXTENT_BYTES];
-	struct record_prefix prefix;
-	uint32_t at, frame = 0;
+	struct record_prefix prefix = {
+		.desc_bytes = (uint16_t)record_desc_bytes(desc->extent_count)
+	};
+	uint32_t at = record_frames_at(desc->extent_count), frame = 0;
+	uint32_t extents = desc->kind == RECORD_DATA ? desc->extent_count : 0;
 
-	prefix.desc_bytes = (uint16_t)record_desc_bytes(desc->extent_count);
-	prefix.record_bytes =
-		record_bytes(desc->extent_count, desc->frame_count);
 	secret_unique(prefix.random);
-	record_prefix_encode(&prefix, out);
-	record_desc_encode(desc, body);
-	make_nonce(nonce, prefix.random, offset + RECORD_PREFIX_BYTES);
-	aead_seal(s->cipher, key, nonce, out, RECORD_PREFIX_BYTES, body,
-		  prefix.desc_bytes, out + RECORD_PREFIX_BYTES);
-	if (desc->kind != RECORD_DATA)
-		return;
-	at = record_frames_at(desc->extent_count);
-	for (uint32_t e = 0; e < desc->extent_count; e++) {
+	for (uint32_t e = 0; e < extents; e++) {
 		const struct extent *x = &desc->extents[e];
 
-		for (uint32_t i = 0; i < x->count_blocks; i++) {
-			frame_ad(ad, x->layer, x->lba + i);
-			make_nonce(nonce, prefix.random, offset + at);
-			memcpy(out + at, prefix.random, NONCE_RANDOM_BYTES);
-			aead_seal(s->cipher, key, nonce, ad, sizeof ad,
-				  block(ctx, frame++), BLOCK_BYTES,
-				  out + at + NONCE_RANDOM_BYTES);
-			at += FRAME_BYTES;
+		for (uint32_t i = 0; i < x->count_blocks; i++, frame++) {
+			uint8_t *there = out + at +
+					 frame_head_bytes(sealer_varies(s));
+			const uint8_t *from = there;
+			uint32_t n = BLOCK_BYTES;
+
+			if (stored)
+				n = stored[frame];
+			else if (sealer_varies(s))
+				n = seal_pack(s, block(ctx, frame), there);
+			else
+				from = block(ctx, frame);
+			at += seal_frame(s, key, prefix.random, offset + at,
+					 x->layer, x->lba + i, from, n, out + at);
 		}
 	}
+	prefix.record_bytes = at;
+	seal_head(s, key, offset, desc, &prefix, out);
+	return at;
 }
 
 int
@@ -157,7 +210,7 @@ open_record_head(const struct sealer *s, const uint8_t *key, uint32_t offset,
 	uint8_t body[DESC_FIXED_BYTES + RECORD_EXTENTS_MAX * EXTENT_BYTES];
 
 	if (have < RECORD_PREFIX_BYTES ||
-	    record_prefix_decode(in, room, prefix) ||
+	    record_prefix_decode(in, room, sealer_varies(s), prefix) ||
 	    have < RECORD_PREFIX_BYTES + prefix->desc_bytes + TAG_BYTES)
 		return SEAL_NO;
 	make_nonce(nonce, prefix->random, offset + RECORD_PREFIX_BYTES);
@@ -169,16 +222,42 @@ open_record_head(const struct sealer *s, const uint8_t *key, uint32_t offset,
 }
 
 int
-open_frame(const struct sealer *s, const uint8_t *key, uint32_t offset,
-	   uint32_t layer, uint64_t lba, const uint8_t *frame, uint8_t *out)
+open_stored(const struct sealer *s, const uint8_t *key, uint32_t offset,
+	    uint32_t layer, uint64_t lba, const uint8_t *frame, uint32_t have,
+	    uint8_t *out, uint16_t *stored)
 {
-	uint8_t nonce[AEAD_NONCE_BYTES], ad[FRAME_AD_BYTES];
+	uint8_t nonce[AEAD_NONCE_BYTES], ad[ZIP_FRAME_AD_BYTES];
+	uint32_t n = frame_stored_bytes(sealer_varies(s), frame, have);
+	size_t ad_len = frame_ad(s, ad, layer, lba, n);
 
-	frame_ad(ad, layer, lba);
+	if (!n)
+		return SEAL_NO;
+	*stored = (uint16_t)n;
 	make_nonce(nonce, frame, offset);
-	return aead_open(s->cipher, key, nonce, ad, sizeof ad,
-			 frame + NONCE_RANDOM_BYTES, BLOCK_BYTES + TAG_BYTES,
-			 out)
+	return aead_open(s->cipher, key, nonce, ad, ad_len,
+			 frame + frame_head_bytes(sealer_varies(s)),
+			 (size_t)n + TAG_BYTES, out)
+		       ? SEAL_NO
+		       : SEAL_OK;
+}
+
+int
+open_frame(const struct sealer *s, const uint8_t *key, uint32_t offset,
+	   uint32_t layer, uint64_t lba, const uint8_t *frame, uint32_t have,
+	   uint8_t *out)
+{
+	uint8_t packed[BLOCK_BYTES];
+	uint32_t n = frame_stored_bytes(sealer_varies(s), frame, have);
+	uint16_t stored;
+
+	if (n == BLOCK_BYTES || !n)
+		return open_stored(s, key, offset, layer, lba, frame, have, out,
+				   &stored);
+	/* Authentic, so of our own making; its length is not believed either. */
+	return open_stored(s, key, offset, layer, lba, frame, have, packed,
+			   &stored) ||
+			       zip_unpack(s->zip, packed, stored, out,
+					  BLOCK_BYTES)
 		       ? SEAL_NO
 		       : SEAL_OK;
 }

@@ -7,9 +7,11 @@
 
 #include "crypto/aead.h"
 #include "liblbs/format/card.h"
+#include "liblbs/format/frame.h"
 #include "liblbs/format/index.h"
 #include "liblbs/format/record.h"
 #include "liblbs/format/segment.h"
+#include "zip/zip.h"
 
 /* Constant after the store is open. */
 struct sealer {
@@ -17,7 +19,15 @@ struct sealer {
 	uint32_t segment_bytes;
 	uint8_t store_id[STORE_ID_BYTES];
 	const uint8_t *data_key; /* secret memory */
+	struct zip *zip;	/* NULL: blocks are stored as they are, in frames
+				 * of one length; else frames vary */
 };
+
+static inline int
+sealer_varies(const struct sealer *s)
+{
+	return s->zip != NULL;
+}
 
 /* Results of opening: data that does not authenticate is never an error code
  * of the caller's making, just "no". */
@@ -40,12 +50,19 @@ int open_header(const struct sealer *s, uint32_t segment,
 		const uint8_t page[PAGE_BYTES], uint8_t salt[SALT_BYTES],
 		struct segment_sealed *out);
 
-/* Writes a whole record to out (record_bytes of it). offset is where it will
- * lie in its segment; block(ctx, i) gives the plaintext of frame i. */
-void seal_record(const struct sealer *s, const uint8_t *key, uint32_t offset,
-		 const struct record_desc *desc,
-		 const uint8_t *(*block)(void *ctx, uint32_t i), void *ctx,
-		 uint8_t *out);
+/* Writes a block as it is stored where frames vary: compressed if that makes it
+ * short enough. How long it became; out has room for a block. */
+uint32_t seal_pack(const struct sealer *s, const uint8_t block[BLOCK_BYTES],
+		   uint8_t *out);
+
+/* Writes a whole record to out, and says how long it is. offset is where it will
+ * lie in its segment; block(ctx, i) gives the plaintext of frame i. Or, with stored:
+ * out holds the stored blocks already, each where its frame's ciphertext will be,
+ * and stored says how long they are. */
+uint32_t seal_record(const struct sealer *s, const uint8_t *key, uint32_t offset,
+		     const struct record_desc *desc,
+		     const uint8_t *(*block)(void *ctx, uint32_t i), void *ctx,
+		     const uint16_t *stored, uint8_t *out);
 /* Opens prefix and description at in, of which room bytes are in the segment
  * and have bytes are in memory (at least the whole head). */
 int open_record_head(const struct sealer *s, const uint8_t *key,
@@ -57,9 +74,16 @@ int open_record_head(const struct sealer *s, const uint8_t *key,
 	(RECORD_PREFIX_BYTES + DESC_FIXED_BYTES + \
 	 RECORD_EXTENTS_MAX * EXTENT_BYTES + TAG_BYTES)
 
-/* Opens one frame lying at offset into out (a block). */
+/* Opens one frame lying at offset, of which so many bytes are at frame (at most
+ * frame_bytes_max are looked at), into out (a block). */
 int open_frame(const struct sealer *s, const uint8_t *key, uint32_t offset,
-	       uint32_t layer, uint64_t lba, const uint8_t *frame, uint8_t *out);
+	       uint32_t layer, uint64_t lba, const uint8_t *frame, uint32_t have,
+	       uint8_t *out);
+/* The same, but out gets the block as it is stored, which is how it can be sealed
+ * again, and stored its length. */
+int open_stored(const struct sealer *s, const uint8_t *key, uint32_t offset,
+		uint32_t layer, uint64_t lba, const uint8_t *frame,
+		uint32_t have, uint8_t *out, uint16_t *stored);
 
 /* Writes the index and trailer: index_tail_bytes(head->entry_count) bytes that
  * belong at the end of the segment. plain is that index's content. */

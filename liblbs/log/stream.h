@@ -25,6 +25,9 @@ struct item {
 	struct group *group;	/* NULL: the stream's own (header, index) */
 	uint8_t *buf;
 	uint32_t segment, offset, len;
+	uint32_t first, count;	/* blocks of the change that the record brings */
+	struct map_change *changes; /* the group's, of this record */
+	uint32_t change_count;
 	uint64_t recno;
 	int ready;
 };
@@ -35,9 +38,15 @@ struct group {
 	/* A change of one extent is cut into records, an extent each; one of
 	 * several extents is one record. */
 	struct item items[PARTS_MAX];
-	struct map_change changes[RECORD_EXTENTS_MAX];
+	/* One for each extent of a record, or where frames vary for each block. */
+	struct map_change changes[GROUP_RECORDS_MAX];
+	uint32_t change_count;
 	int parts, continues;
 	uint32_t extents;	/* of each record */
+	/* Where frames vary: how long the stored blocks are, and the frames of those
+	 * before each together. */
+	uint16_t stored[GROUP_BLOCKS_MAX];
+	uint32_t before[GROUP_BLOCKS_MAX + 1];
 	int pushed;		/* parts; owned by the pusher */
 	int done;		/* guarded by the stream's lock: its turn comes */
 };
@@ -94,6 +103,16 @@ append_frames(const struct append_change *c)
 	for (uint32_t i = 0; i < c->extent_count; i++)
 		n += c->extents[i].count_blocks;
 	return n;
+}
+
+/* Bytes of the frames of blocks [first, first + count) of a change. */
+static inline uint32_t
+group_frames_bytes(const struct stream *st, const struct group *g,
+		   uint32_t first, uint32_t count)
+{
+	return sealer_varies(st->sealer)
+		       ? g->before[first + count] - g->before[first]
+		       : count * FRAME_BYTES;
 }
 
 /* Gives a change its record numbers and its places, and puts its records into

@@ -19,8 +19,10 @@ struct meta;
 #define DATA_KEY_BYTES 32
 #define NO_SEGMENT UINT32_MAX
 
-/* Feature bits a store may carry: FORMAT.md section 10. None are used yet. */
-#define FEATURES_MUST_KNOWN 0ull
+/* Feature bits a store may carry: FORMAT.md section 10. */
+#define FEATURE_LZ4 0x10ull
+#define FEATURE_ZSTD 0x20ull
+#define FEATURES_MUST_KNOWN (FEATURE_LZ4 | FEATURE_ZSTD)
 #define FEATURES_MAY_KNOWN 0ull
 
 /* Constant from creation on. */
@@ -35,6 +37,9 @@ struct meta_store {
 	int64_t created_unix;
 	char data_dir[4096];
 };
+
+/* How its blocks are compressed: LBS_COMPRESS_..., of which the features tell. */
+int meta_compress(const struct meta_store *store);
 
 /* Changes with sessions and checkpoints. */
 struct meta_state {

@@ -75,12 +75,22 @@ out:
 	return rc ? meta_error(m, "write the store's row") : 0;
 }
 
+int
+meta_compress(const struct meta_store *store)
+{
+	return store->features_must & FEATURE_LZ4    ? LBS_COMPRESS_LZ4
+	       : store->features_must & FEATURE_ZSTD ? LBS_COMPRESS_ZSTD
+						     : LBS_COMPRESS_NONE;
+}
+
 /* Each value that code depends on is bounded here, so that a file that SQLite
  * finds whole but that was changed by hand cannot make us overrun. */
 static int
 store_row_valid(const struct meta_store *s)
 {
-	return s->block_size == BLOCK_BYTES &&
+	const uint64_t both = FEATURE_LZ4 | FEATURE_ZSTD;
+
+	return s->block_size == BLOCK_BYTES && (s->features_must & both) != both &&
 	       s->segment_size >= SEGMENT_BYTES_MIN &&
 	       s->segment_size <= SEGMENT_BYTES_MAX &&
 	       (s->segment_size & (s->segment_size - 1)) == 0 &&

@@ -42,6 +42,7 @@ hook_applied(void *ctx, const struct map_change *changes, int n,
 	(void)behind;
 	assert(n <= (int)CLEAN_STEP_BLOCKS);
 	memcpy(s->cleaner->placed, changes, (size_t)n * sizeof *changes);
+	s->cleaner->placed_count = (uint32_t)n;
 }
 
 int
@@ -66,7 +67,7 @@ cleaner_start(lbs_store *s)
 			       &hooks, s->session, STREAM_CLEANER);
 	c->cold = calloc(segments, 1);
 	c->chunks = calloc(geometry_chunk(&s->geometry, segments) + 1, 1);
-	c->frames = malloc(CLEAN_STEP_BLOCKS * FRAME_BYTES);
+	c->frames = malloc(CLEAN_STEP_BLOCKS * ZIP_FRAME_BYTES_MAX);
 	c->plain = malloc(CLEAN_STEP_BLOCKS * BLOCK_BYTES);
 	if (!c->stream || !c->cold || !c->chunks || !c->frames || !c->plain ||
 	    segtab_rank(s->segtab))
@@ -131,7 +132,8 @@ static uint32_t
 segments_for(lbs_store *s, const struct victim *v, uint32_t n)
 {
 	uint64_t live = 0, rest = stream_rest(s->cleaner->stream) /
-				  (FRAME_BYTES + INDEX_ENTRY_BYTES);
+				  (frame_bytes_max(sealer_varies(&s->sealer)) +
+				   INDEX_ENTRY_BYTES);
 
 	while (n)
 		live += v[--n].live;
@@ -311,9 +313,10 @@ list_some(lbs_store *s)
 
 /* ---- copying ------------------------------------------------------------- */
 
-/* What one step copies: blocks in logical order, their plaintext verified. */
+/* What one step copies: blocks in logical order, verified, as they are stored. */
 struct batch {
 	struct clean_block block[CLEAN_STEP_BLOCKS];
+	uint16_t stored[CLEAN_STEP_BLOCKS];
 	uint32_t n;
 	struct extent extents[CLEAN_STEP_BLOCKS];
 	uint32_t extent_count;
@@ -321,9 +324,12 @@ struct batch {
 };
 
 static const uint8_t *
-batch_block(void *ctx, uint32_t i)
+batch_block(void *ctx, uint32_t i, uint32_t *stored)
 {
-	return ((struct batch *)ctx)->plain + (size_t)i * BLOCK_BYTES;
+	const struct batch *b = ctx;
+
+	*stored = b->stored[i];
+	return b->plain + (size_t)i * BLOCK_BYTES;
 }
 
 /* The next blocks that are still where they were, without looking at more than
@@ -345,10 +351,11 @@ gather(lbs_store *s, struct batch *b, uint32_t want)
 	return rc;
 }
 
-/* Reads and opens blocks [i, i + n), which lie next to each other. Those that open
- * are kept. */
+/* Reads and opens blocks [i, i + n), which lie in so many bytes. Those that open are
+ * kept. */
 static void
-read_run(lbs_store *s, struct batch *b, uint32_t i, uint32_t n, uint32_t *kept)
+read_run(lbs_store *s, struct batch *b, uint32_t i, uint32_t n, uint32_t bytes,
+	 uint32_t *kept)
 {
 	struct cleaner *c = s->cleaner;
 	uint32_t segment = position_segment(b->block[i].position);
@@ -356,22 +363,23 @@ read_run(lbs_store *s, struct batch *b, uint32_t i, uint32_t n, uint32_t *kept)
 	const uint8_t *key = segtab_key(s->segtab, segment);
 	ssize_t got = s->env.card->ops->pread(
 		s->env.card, geometry_chunk(&s->geometry, segment), c->frames,
-		(size_t)n * FRAME_BYTES,
-		geometry_offset(&s->geometry, segment) + start);
+		bytes, geometry_offset(&s->geometry, segment) + start);
 
 	count(s, LBS_STAT_CARD_READ_CALLS, 1);
 	count(s, got < 0 ? LBS_STAT_IO_ERRORS : LBS_STAT_CARD_READ_BYTES,
 	      got < 0 ? 1 : (uint64_t)got);
 	for (uint32_t k = 0; k < n; k++) {
 		struct clean_block *block = &b->block[i + k];
-		uint32_t at = k * FRAME_BYTES;
+		uint32_t at = position_offset(block->position) - start;
 
-		if (got < (ssize_t)(at + FRAME_BYTES))
+		if (got < (ssize_t)at)
 			break;
-		if (open_frame(&s->sealer, key, start + at,
-			       (uint32_t)(block->key >> 40),
-			       block->key & LBA_MAX, c->frames + at,
-			       c->plain + (size_t)*kept * BLOCK_BYTES)) {
+		if (open_stored(&s->sealer, key, start + at,
+				(uint32_t)(block->key >> 40),
+				block->key & LBA_MAX, c->frames + at,
+				(uint32_t)got - at,
+				c->plain + (size_t)*kept * BLOCK_BYTES,
+				&b->stored[*kept])) {
 			count(s, LBS_STAT_INTEGRITY_ERRORS, 1);
 			continue;
 		}
@@ -383,15 +391,21 @@ read_run(lbs_store *s, struct batch *b, uint32_t i, uint32_t n, uint32_t *kept)
 static void
 read_blocks(lbs_store *s, struct batch *b)
 {
-	uint32_t kept = 0, n;
+	uint32_t frame_max = frame_bytes_max(sealer_varies(&s->sealer));
+	uint32_t kept = 0, n, bytes;
 
 	for (uint32_t i = 0; i < b->n; i += n) {
-		for (n = 1; i + n < b->n &&
-			    b->block[i + n].position ==
-				    position_next(b->block[i].position, n);
-		     n++)
-			;
-		read_run(s, b, i, n, &kept);
+		bytes = frame_max;
+		for (n = 1; i + n < b->n; n++) {
+			/* The next one begins before this one must have ended. */
+			uint64_t to = b->block[i + n].position -
+				      b->block[i + n - 1].position;
+
+			if (to - 1 >= frame_max / POSITION_UNIT)
+				break;
+			bytes += (uint32_t)to * POSITION_UNIT;
+		}
+		read_run(s, b, i, n, bytes, &kept);
 	}
 	b->n = kept;
 }
@@ -439,7 +453,8 @@ admit(lbs_store *s, const struct batch *b)
 	return 0;
 }
 
-/* Moves what was appended, extent by extent. moving is held. */
+/* Moves what was appended, change by change: an extent each, or a block. moving is
+ * held. */
 static int
 move(lbs_store *s, const struct batch *b)
 {
@@ -448,8 +463,8 @@ move(lbs_store *s, const struct batch *b)
 	uint32_t at = 0, moved;
 	int rc = 0;
 
-	for (uint32_t i = 0; i < b->extent_count; i++) {
-		const struct extent *e = &b->extents[i];
+	for (uint32_t i = 0; i < c->placed_count; i++) {
+		const struct extent *e = &c->placed[i].extent;
 
 		for (uint32_t k = 0; k < e->count_blocks; k++)
 			old[k] = b->block[at++].position;
@@ -469,7 +484,7 @@ append(lbs_store *s, struct batch *b)
 	struct cleaner *c = s->cleaner;
 	struct append_change change = { .kind = RECORD_DATA,
 					.use_reserve = ROOM_CLEANER,
-					.block = batch_block,
+					.stored = batch_block,
 					.ctx = b };
 	int rc;
 
@@ -496,7 +511,9 @@ static void
 next_group(lbs_store *s)
 {
 	struct cleaner *c = s->cleaner;
-	uint32_t rest = stream_rest(c->stream) / (FRAME_BYTES + INDEX_ENTRY_BYTES);
+	uint32_t rest = stream_rest(c->stream) /
+			(frame_bytes_max(sealer_varies(&s->sealer)) +
+			 INDEX_ENTRY_BYTES);
 	size_t n = rest > s->segment_blocks / 16 ? rest : s->segment_blocks;
 
 	if (n > c->count - c->next)

@@ -35,7 +35,8 @@ struct clean_list {
 	uint32_t count, at;	/* entries, and which is next */
 	uint32_t block;		/* of that entry */
 	uint64_t age;		/* of the first entry, of all if !ages_count */
-	int ages_count;		/* each entry is a record of its own */
+	int ages_count;		/* records are one after the other: the entries */
+	uint64_t records;	/* are of so many, alike as far as is known */
 };
 
 /* Reads a victim's list. A damaged one is shorter; never an error but for
@@ -72,7 +73,8 @@ struct cleaner {
 	struct clean_block *blocks;
 	size_t count, cap, next, group_end;
 	struct map_change placed[CLEAN_STEP_BLOCKS]; /* by the last append */
-	uint8_t *frames, *plain; /* of one step */
+	uint32_t placed_count;
+	uint8_t *frames, *plain; /* of one step; plain: blocks as stored */
 	/* Nothing was worth it when there were so many log bytes. */
 	_Atomic uint64_t barren_at;
 	_Atomic int barren;

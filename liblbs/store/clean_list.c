@@ -32,23 +32,16 @@ by_records(struct scan_source *src, const uint8_t *key, struct clean_list *list)
 {
 	struct record_desc desc;
 	struct scanner sc;
-	uint32_t offset, cap = 0, at;
+	uint32_t offset, cap = 0;
 	int rc = scanner_begin(&sc, src, list->segment, key,
 			       SEGMENT_HEADER_BYTES);
 
 	while (rc == 0 && (rc = scanner_next(&sc, 0, &desc, &offset)) == 0) {
-		if (list->count == 0 && list->ages_count)
+		if (list->records == 0 && list->ages_count)
 			list->age = desc.recno;
-		at = offset + record_frames_at(desc.extent_count);
-		for (uint32_t i = 0; i < desc.extent_count && rc == 0; i++) {
-			struct index_entry e = { .kind = desc.kind,
-						 .offset = at,
-						 .extent = desc.extents[i] };
-
-			rc = add_entry(list, &cap, &e);
-			if (desc.kind == RECORD_DATA)
-				at += e.extent.count_blocks * FRAME_BYTES;
-		}
+		for (uint32_t i = 0; i < sc.entry_count && rc == 0; i++)
+			rc = add_entry(list, &cap, &sc.entries[i]);
+		list->records++;
 	}
 	scanner_end(&sc);
 	return rc == LBS_ENOMEM ? rc : 0;
@@ -71,6 +64,7 @@ clean_list_begin(lbs_store *s, uint32_t segment, struct clean_list *list)
 	if (rc == SCAN_OK && head.serial == info.serial) {
 		list->count = head.entry_count;
 		list->ages_count = head.stream == STREAM_LOG;
+		list->records = head.last_recno + 1 - head.first_recno;
 		list->age = list->ages_count ? head.first_recno
 					     : head.first_recno / 2 +
 						       head.last_recno / 2;
@@ -93,6 +87,7 @@ clean_list_end(struct clean_list *list)
 	free(list->entries);
 	list->entries = NULL;
 	list->count = list->at = 0;
+	list->records = 0;
 }
 
 int
@@ -110,7 +105,9 @@ clean_list_next(struct clean_list *list, struct clean_block *out)
 		out->key = map_key(e->extent.layer, e->extent.lba + i);
 		out->position = position_next(
 			position_make(list->segment, e->offset), i);
-		out->age = list->age + (list->ages_count ? list->at : 0);
+		out->age = list->age;
+		if (list->ages_count)
+			out->age += list->at * list->records / list->count;
 		return 1;
 	}
 	return 0;

@@ -88,6 +88,8 @@ settle(struct lbs_create_options *o, uint64_t segment_min,
 			    "the cipher %s is not available in this build or on "
 			    "this processor: use chacha20poly1305",
 			    aead_name(o->cipher));
+	if (o->compress < LBS_COMPRESS_NONE || o->compress > LBS_COMPRESS_ZSTD)
+		return fail(log, LBS_EINVAL, "no such compression");
 	if (o->freshness != LBS_FRESHNESS_FLUSH &&
 	    o->freshness != LBS_FRESHNESS_CHECKPOINT)
 		return fail(log, LBS_EINVAL, "no such freshness");
@@ -219,6 +221,9 @@ create_settled(const struct store_env *env, const char *data_dir,
 					 .owner = "lbs create" };
 	struct meta_store row = {
 		.format_version = FORMAT_VERSION,
+		.features_must = o->compress == LBS_COMPRESS_LZ4    ? FEATURE_LZ4
+				 : o->compress == LBS_COMPRESS_ZSTD ? FEATURE_ZSTD
+								    : 0,
 		.cipher = o->cipher,
 		.freshness = o->freshness,
 		.block_size = o->block_size,

@@ -129,13 +129,12 @@ damaged(lbs_vdisk *v, uint64_t lba, uint64_t position)
 					 position_offset(position)));
 }
 
-/* Reads the frames of positions[0..n) that one call can fetch into buf; gives
- * how many blocks that was. positions[0] is mapped. */
+/* How many of the frames at positions[0..n) one call can fetch, and how much that
+ * reads: the last one at its longest. positions[0] is mapped. */
 static uint32_t
-span(const uint64_t *positions, uint32_t n, uint32_t *bytes)
+span(const uint64_t *positions, uint32_t n, uint32_t frame_max, uint32_t *bytes)
 {
-	uint32_t start = position_offset(positions[0]);
-	uint32_t end = start + FRAME_BYTES, i;
+	uint32_t start = position_offset(positions[0]), last = start, i;
 
 	for (i = 1; i < n; i++) {
 		uint32_t at = position_offset(positions[i]);
@@ -143,11 +142,11 @@ span(const uint64_t *positions, uint32_t n, uint32_t *bytes)
 		if (!positions[i] ||
 		    position_segment(positions[i]) !=
 			    position_segment(positions[0]) ||
-		    at < end || at - end > READ_GAP_BYTES)
+		    at <= last || at - last > frame_max + READ_GAP_BYTES)
 			break;
-		end = at + FRAME_BYTES;
+		last = at;
 	}
-	*bytes = end - start;
+	*bytes = last + frame_max - start;
 	return i;
 }
 
@@ -188,9 +187,9 @@ read_span(lbs_vdisk *v, uint64_t lba, const uint64_t *positions, uint32_t n,
 				      ? contiguous(dst, BLOCK_BYTES)
 				      : NULL;
 
-		if ((size_t)got < at + FRAME_BYTES ||
+		if ((size_t)got < at ||
 		    open_frame(&s->sealer, key, start + at, v->layer, lba + i,
-			       buf + at, to ? to : bounce))
+			       buf + at, (uint32_t)got - at, to ? to : bounce))
 			return damaged(v, lba + i, positions[i]);
 		if (to)
 			advance(dst, want);
@@ -221,7 +220,8 @@ read_blocks(lbs_vdisk *v, struct cursor *dst, size_t len, uint64_t offset)
 {
 	lbs_store *s = v->store;
 	uint64_t lba = offset / BLOCK_BYTES, positions[READ_BLOCKS];
-	uint8_t small[FRAME_BYTES], *buf = small;
+	uint8_t small[ZIP_FRAME_BYTES_MAX], *buf = small;
+	uint32_t frame_max = frame_bytes_max(sealer_varies(&s->sealer));
 	uint32_t skip = offset % BLOCK_BYTES, bytes, n, i, cap = sizeof small;
 	uint32_t blocks = (uint32_t)((skip + len + BLOCK_BYTES - 1) /
 				     BLOCK_BYTES);
@@ -243,7 +243,7 @@ read_blocks(lbs_vdisk *v, struct cursor *dst, size_t len, uint64_t offset)
 			n = 1;
 			continue;
 		}
-		n = span(positions + i, blocks - i, &bytes);
+		n = span(positions + i, blocks - i, frame_max, &bytes);
 		if (bytes > cap) {
 			if (buf != small)
 				free(buf);
@@ -337,6 +337,7 @@ append(lbs_store *s, struct append_change *c)
 
 /* A guest write of up to GROUP_BYTES being turned into blocks. */
 struct source {
+	struct cursor start;
 	struct cursor cursor;	/* at the block that is asked for next */
 	uint32_t blocks, next;
 	uint8_t *head, *tail;	/* edges after read-modify-write, or NULL */
@@ -350,6 +351,11 @@ source_block(void *ctx, uint32_t i)
 	struct source *src = ctx;
 	uint8_t *p;
 
+	/* Again from the first one when there was no room. */
+	if (i == 0) {
+		src->cursor = src->start;
+		src->next = 0;
+	}
 	assert(i == src->next);
 	src->next++;
 	if (i == 0 && src->head) {
@@ -404,9 +410,8 @@ write_group(lbs_vdisk *v, struct cursor *from, size_t len, uint64_t offset)
 	int rc = 0;
 
 	/* Not by an initialiser: that would clear gathered at each write. */
-	src.cursor = *from;
+	src.start = *from;
 	src.blocks = blocks;
-	src.next = 0;
 	src.head = src.tail = NULL;
 	range_enter(&s->ranges, &range);
 	if (skip || (blocks == 1 && end)) {

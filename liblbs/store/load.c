@@ -116,6 +116,11 @@ store_load_tables(lbs_store *s)
 	s->freshness = row->freshness;
 	s->sealer.cipher = row->cipher;
 	s->sealer.segment_bytes = row->segment_size;
+	if (meta_compress(row)) {
+		s->sealer.zip = zip_new(meta_compress(row));
+		if (!s->sealer.zip)
+			return fail(&s->log, LBS_ENOMEM, "out of memory");
+	}
 	memcpy(s->sealer.store_id, row->store_id, STORE_ID_BYTES);
 	s->geometry = (struct geometry){
 		row->segment_size,

@@ -28,7 +28,8 @@ store_sync_bytes(uint64_t env_sync_bytes, uint64_t capacity_bytes)
 uint32_t
 store_reserve_segments(uint64_t sync_bytes, uint32_t segment_bytes)
 {
-	uint64_t bytes = 3 * sync_bytes + 2 * GROUP_BLOCKS_MAX * FRAME_BYTES;
+	uint64_t bytes = 3 * sync_bytes +
+			 2 * GROUP_BLOCKS_MAX * ZIP_FRAME_BYTES_MAX;
 	uint32_t usable = segment_bytes - segment_bytes / 64 - 3 * PAGE_BYTES;
 
 	return (uint32_t)((bytes + usable - 1) / usable) + 2;
@@ -95,6 +96,7 @@ store_free(lbs_store *s, int abandon)
 	else
 		meta_close(s->meta);
 	secret_free(s->data_key);
+	zip_free(s->sealer.zip);
 	free(s->flush.chunks);
 	ranges_destroy(&s->ranges);
 	pthread_mutex_destroy(&s->failure_lock);

@@ -26,13 +26,17 @@ add_tail(struct replay *r, uint32_t segment, uint32_t offset)
 	return 0;
 }
 
-/* One change of a record; continues: its group goes on. */
+/* One change of the group that is being read. */
 static int
-take_change(struct replay *r, const struct extent *extent, uint64_t position)
+take_change(struct replay *r, uint32_t segment, const struct index_entry *e)
 {
 	if (r->group_len == (int)GROUP_RECORDS_MAX)
 		return LBS_EDAMAGED; /* authentic, yet no group is so long */
-	r->group[r->group_len++] = (struct map_change){ *extent, position };
+	r->group[r->group_len++] = (struct map_change){
+		e->extent, e->kind == RECORD_DATA
+				   ? position_make(segment, e->offset)
+				   : 0
+	};
 	return 0;
 }
 
@@ -63,10 +67,7 @@ replay_index(struct replay *r, uint32_t segment, uint32_t from,
 
 		if (e->offset < from)
 			continue;
-		rc = take_change(r, &e->extent,
-				 e->kind == RECORD_DATA
-					 ? position_make(segment, e->offset)
-					 : 0);
+		rc = take_change(r, segment, e);
 		if (rc == 0 && !(e->flags & RECORD_GROUP_CONTINUES))
 			rc = end_group(r, head->last_recno, segment,
 				       r->s->geometry.segment_bytes);
@@ -105,16 +106,8 @@ replay_records(struct replay *r, uint32_t segment, const uint8_t *key,
 			r->anchor_seen = 1;
 		if (desc.recno > r->anchor.recno)
 			rc = add_tail(r, segment, offset);
-		uint32_t at = offset + record_frames_at(desc.extent_count);
-
-		for (uint32_t i = 0; i < desc.extent_count && rc == 0; i++) {
-			rc = take_change(r, &desc.extents[i],
-					 desc.kind == RECORD_DATA
-						 ? position_make(segment, at)
-						 : 0);
-			if (desc.kind == RECORD_DATA)
-				at += desc.extents[i].count_blocks * FRAME_BYTES;
-		}
+		for (uint32_t i = 0; i < sc.entry_count && rc == 0; i++)
+			rc = take_change(r, segment, &sc.entries[i]);
 		if (rc == 0 && !(desc.flags & RECORD_GROUP_CONTINUES)) {
 			r->last = (struct cut){ desc.recno, segment, offset };
 			rc = end_group(r, desc.recno, segment, sc.cursor);

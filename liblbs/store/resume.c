@@ -11,54 +11,73 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct plain_blocks {
-	const uint8_t *at;
+/* Blocks of a record that was read, as they are stored, from one of them on. */
+struct read_blocks {
+	struct scan_blocks blocks;
+	uint32_t first;
 };
 
 static const uint8_t *
-plain_block(void *ctx, uint32_t i)
+read_block(void *ctx, uint32_t i, uint32_t *stored)
 {
-	return ((struct plain_blocks *)ctx)->at + (size_t)i * BLOCK_BYTES;
+	const struct read_blocks *r = ctx;
+
+	*stored = r->blocks.stored[r->first + i];
+	return r->blocks.at + (size_t)(r->first + i) * BLOCK_BYTES;
+}
+
+/* Appends what was read of a record, an extent at a time. */
+static int
+append_again(struct replay *r, const struct record_desc *desc,
+	     const struct scan_blocks *blocks)
+{
+	struct read_blocks from = { *blocks, 0 };
+	int rc = 0;
+
+	for (uint32_t e = 0; e < desc->extent_count && rc == 0; e++) {
+		struct append_change change = {
+			.kind = desc->kind,
+			.use_reserve = ROOM_RECOVERY,
+			.continues = e + 1 < desc->extent_count ||
+				     desc->flags & RECORD_GROUP_CONTINUES,
+			.extent = desc->extents[e],
+			.stored = read_block,
+			.ctx = &from,
+		};
+
+		rc = stream_append(r->s->stream, &change);
+		from.first += desc->extents[e].count_blocks;
+	}
+	return rc;
 }
 
 /* DESIGN.md condition 4: pages of a failed sync look clean, so what lies beyond the
- * anchor is written again, to a new segment, before anyone relies on it. */
+ * anchor is written again, to a new segment, before anyone relies on it. As it is
+ * stored: it needs no more room than it had. */
 static int
 rewrite_tail(struct replay *r)
 {
-	uint8_t *plain = malloc((size_t)RECORD_BLOCKS_MAX * BLOCK_BYTES);
+	uint16_t stored[RECORD_BLOCKS_MAX];
+	struct scan_blocks blocks = {
+		malloc((size_t)RECORD_BLOCKS_MAX * BLOCK_BYTES), stored
+	};
 	struct record_desc desc;
-	int rc = plain ? 0 : LBS_ENOMEM;
+	int rc = blocks.at ? 0 : LBS_ENOMEM;
 
 	for (size_t i = 0; i < r->tail_len && rc == 0; i++) {
 		struct tail_record *t = &r->tail[i];
-		struct plain_blocks blocks = { plain };
 
 		rc = scan_record(&r->src, t->segment,
 				 segtab_key(r->s->segtab, t->segment),
-				 t->offset, &desc, plain);
+				 t->offset, &desc, &blocks);
 		if (rc > 0) /* it was there a moment ago */
 			rc = LBS_EDAMAGED;
-		for (uint32_t e = 0; e < desc.extent_count && rc == 0; e++) {
-			struct append_change change = {
-				.kind = desc.kind,
-				.use_reserve = ROOM_RECOVERY,
-				.continues =
-					e + 1 < desc.extent_count ||
-					desc.flags & RECORD_GROUP_CONTINUES,
-				.extent = desc.extents[e],
-				.block = plain_block,
-				.ctx = &blocks,
-			};
-
-			rc = stream_append(r->s->stream, &change);
-			blocks.at += (size_t)desc.extents[e].count_blocks *
-				     BLOCK_BYTES;
-		}
+		if (rc == 0)
+			rc = append_again(r, &desc, &blocks);
 	}
-	if (plain)
-		memset(plain, 0, (size_t)RECORD_BLOCKS_MAX * BLOCK_BYTES);
-	free(plain);
+	if (blocks.at)
+		memset(blocks.at, 0, (size_t)RECORD_BLOCKS_MAX * BLOCK_BYTES);
+	free(blocks.at);
 	return rc;
 }
 

@@ -11,6 +11,8 @@
 
 /* ---- sizes --------------------------------------------------------------- */
 
+/* In a store without compression. With it, blocks that stay as they are take 8 bytes
+ * more: less than the part of a segment that must be dead for it to be cleaned. */
 uint32_t
 room_segment_blocks(uint32_t segment_bytes)
 {
@@ -86,7 +88,8 @@ tail_segments(lbs_store *s)
 	uint32_t usable = s->geometry.segment_bytes -
 			  s->geometry.segment_bytes / 8 - 2 * PAGE_BYTES;
 
-	return (uint32_t)((tail + GROUP_BLOCKS_MAX * FRAME_BYTES) / usable) + 2;
+	return (uint32_t)((tail + GROUP_BLOCKS_MAX * ZIP_FRAME_BYTES_MAX) / usable) +
+	       2;
 }
 
 uint32_t

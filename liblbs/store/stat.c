@@ -38,6 +38,8 @@ static const char *const names[LBS_STAT_COUNT] = {
 	[LBS_STAT_REPLAY_REWRITTEN_RECORDS] = "replay_rewritten_records",
 	[LBS_STAT_CLEANED_BLOCKS] = "cleaned_blocks",
 	[LBS_STAT_CLEANED_SEGMENTS] = "cleaned_segments",
+	[LBS_STAT_COMPRESS_IN_BYTES] = "compress_in_bytes",
+	[LBS_STAT_COMPRESS_OUT_BYTES] = "compress_out_bytes",
 	[LBS_STAT_SEGMENTS_TOTAL] = "segments_total",
 	[LBS_STAT_SEGMENTS_FILLED] = "segments_filled",
 	[LBS_STAT_SEGMENTS_FREE] = "segments_free",
@@ -109,6 +111,8 @@ space(lbs_store *s, uint64_t v[LBS_STAT_COUNT])
 		s->reserve_segments, s->geometry.segment_bytes);
 	v[LBS_STAT_CAPACITY_BYTES] = s->geometry.segment_count * segment;
 	v[LBS_STAT_LIVE_BYTES] = v[LBS_STAT_LIVE_BLOCKS] * FRAME_BYTES;
+	if (v[LBS_STAT_LIVE_BYTES] > used * segment)
+		v[LBS_STAT_LIVE_BYTES] = used * segment;
 	v[LBS_STAT_DEAD_BYTES] = used * segment - v[LBS_STAT_LIVE_BYTES];
 	v[LBS_STAT_FREE_BYTES] = (free - kept) * segment;
 	v[LBS_STAT_RESERVE_BYTES] = kept * segment;
@@ -131,6 +135,8 @@ lbs_store_stat(lbs_store *s, uint64_t v[LBS_STAT_COUNT])
 	if (s->stream) {
 		stream_stats(s->stream, &st);
 		v[LBS_STAT_RECORDS] = st.records;
+		v[LBS_STAT_COMPRESS_IN_BYTES] = st.plain_bytes;
+		v[LBS_STAT_COMPRESS_OUT_BYTES] = st.stored_bytes;
 		v[LBS_STAT_CARD_LOG_BYTES] = st.page_bytes;
 		v[LBS_STAT_CARD_WRITE_CALLS] = st.write_calls;
 		v[LBS_STAT_UNSYNCED_BYTES] = st.unsynced_bytes;
@@ -184,6 +190,7 @@ fill_info(const struct meta_store *m, const struct meta_state *state,
 	memcpy(info->data_dir, m->data_dir, sizeof info->data_dir);
 	info->cipher = m->cipher;
 	info->freshness = m->freshness;
+	info->compress = meta_compress(m);
 	info->block_size = m->block_size;
 	info->vdisk_count = vdisks;
 	info->segment_size_bytes = m->segment_size;

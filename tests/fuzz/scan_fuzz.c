@@ -91,8 +91,8 @@ place_record(struct ram *ram, const uint8_t *key, struct program *g,
 	desc.frame_count = desc.kind == RECORD_DATA ? count : 0;
 	if (at + record_bytes(1, desc.frame_count) > SEGMENT)
 		return at;
-	seal_record(&sealer, key, at, &desc, filled, &f, ram->bytes + at);
-	return at + record_bytes(1, desc.frame_count);
+	return at + seal_record(&sealer, key, at, &desc, filled, &f, NULL,
+				ram->bytes + at);
 }
 
 /* Authentic, but whatever the program says. */

@@ -220,7 +220,7 @@ again_prefix(const uint8_t *in, size_t len, uint8_t *out)
 {
 	struct record_prefix v;
 
-	if (len != RECORD_PREFIX_BYTES || record_prefix_decode(in, ROOM, &v))
+	if (len != RECORD_PREFIX_BYTES || record_prefix_decode(in, ROOM, 0, &v))
 		return -1;
 	record_prefix_encode(&v, out);
 	return 0;
@@ -431,10 +431,10 @@ a_record_must_fit_where_it_lies(void **state)
 
 	(void)state;
 	record_prefix_encode(&v, bytes);
-	assert_int_equal(record_prefix_decode(bytes, v.record_bytes, &back), 0);
-	assert_int_equal(record_prefix_decode(bytes, v.record_bytes - 1, &back),
-			 -1);
-	assert_int_equal(record_prefix_decode(bytes, 0, &back), -1);
+	assert_int_equal(record_prefix_decode(bytes, v.record_bytes, 0, &back), 0);
+	assert_int_equal(record_prefix_decode(bytes, v.record_bytes - 1, 0,
+					      &back), -1);
+	assert_int_equal(record_prefix_decode(bytes, 0, 0, &back), -1);
 }
 
 static int
@@ -445,7 +445,7 @@ prefix_decodes(uint32_t bytes_of_record, uint32_t bytes_of_desc)
 	uint8_t bytes[RECORD_PREFIX_BYTES];
 
 	record_prefix_encode(&v, bytes);
-	return record_prefix_decode(bytes, UINT64_MAX, &back) == 0;
+	return record_prefix_decode(bytes, UINT64_MAX, 0, &back) == 0;
 }
 
 static void

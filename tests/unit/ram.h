@@ -137,11 +137,11 @@ ram_append(struct ram_log *l, uint64_t lba, uint32_t blocks)
 		.extent = d.extents[0],
 	};
 
-	seal_record(&l->sealer, l->key, l->cursor, &d, ram_block, &recno,
-		    ram_segment(l, l->segment) + l->cursor);
 	l->at[l->entries] = l->cursor;
 	index_entry_encode(&e, l->index + index_bytes(l->entries++));
-	l->cursor += record_bytes(1, blocks);
+	l->cursor += seal_record(&l->sealer, l->key, l->cursor, &d, ram_block,
+				 &recno, NULL,
+				 ram_segment(l, l->segment) + l->cursor);
 }
 
 /* As a flush does. */

@@ -88,26 +88,28 @@ a_record_with_another_number_is_not_the_next(void **state)
 static void
 a_record_gives_its_data(void **state)
 {
-	uint8_t *out = malloc(RECORD_BLOCKS_MAX * BLOCK_BYTES);
+	uint16_t stored[RECORD_BLOCKS_MAX];
+	struct scan_blocks out = { malloc(RECORD_BLOCKS_MAX * BLOCK_BYTES),
+				   stored };
 	struct record_desc desc;
 
 	(void)state;
 	assert_int_equal(scan_record(&log_.src, 1, log_.key, log_.at[3], &desc,
-				     out), SCAN_OK);
+				     &out), SCAN_OK);
 	assert_int_equal(desc.frame_count, 4);
 	for (uint32_t i = 0; i < 4; i++)
-		assert_memory_equal(out + i * BLOCK_BYTES,
+		assert_memory_equal(out.at + i * BLOCK_BYTES,
 				    ram_block(&desc.recno, i), BLOCK_BYTES);
 	/* There is none between, in the header, or behind the end. */
 	assert_int_equal(scan_record(&log_.src, 1, log_.key, log_.at[3] + 8,
-				     &desc, out), SCAN_NONE);
-	assert_int_equal(scan_record(&log_.src, 1, log_.key, 0, &desc, out),
+				     &desc, &out), SCAN_NONE);
+	assert_int_equal(scan_record(&log_.src, 1, log_.key, 0, &desc, &out),
 			 SCAN_NONE);
 	assert_int_equal(scan_record(&log_.src, 1, log_.key, RAM_SEGMENT_BYTES,
-				     &desc, out), SCAN_NONE);
+				     &desc, &out), SCAN_NONE);
 	assert_int_equal(scan_record(&log_.src, 1, log_.key, UINT32_MAX - 7,
-				     &desc, out), SCAN_NONE);
-	free(out);
+				     &desc, &out), SCAN_NONE);
+	free(out.at);
 }
 
 static void

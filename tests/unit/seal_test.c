@@ -30,7 +30,7 @@ setup(void **state)
 				     .frame_count = BLOCKS,
 				     .extents = { { 1, 2, 100 }, { 2, 1, 5 } } };
 	seal_record(&store.sealer, store.key, OFFSET, &desc, ram_block, &recno,
-		    record);
+		    NULL, record);
 	return 0;
 }
 
@@ -60,7 +60,8 @@ opens(const uint8_t *key, uint32_t offset, uint32_t layer, uint64_t lba,
       const uint8_t *bytes)
 {
 	uint8_t block[BLOCK_BYTES], *in = exactly(bytes, FRAME_BYTES);
-	int rc = open_frame(&store.sealer, key, offset, layer, lba, in, block);
+	int rc = open_frame(&store.sealer, key, offset, layer, lba, in,
+			    FRAME_BYTES, block);
 
 	free(in);
 	return rc == SEAL_OK;
@@ -103,7 +104,7 @@ a_record_opens_as_it_was_sealed(void **state)
 
 		assert_int_equal(open_frame(&store.sealer, store.key,
 					    frame_offset(i), layer, lba,
-					    frame(i), block), SEAL_OK);
+					    frame(i), FRAME_BYTES, block), SEAL_OK);
 		assert_memory_equal(block, ram_block(&recno, i), BLOCK_BYTES);
 	}
 }
@@ -176,7 +177,7 @@ the_same_data_never_looks_the_same(void **state)
 
 	(void)state;
 	seal_record(&store.sealer, store.key, OFFSET, &desc, ram_block, &recno,
-		    again);
+		    NULL, again);
 	assert_memory_not_equal(again + 16, record + 16, 8);
 	assert_memory_not_equal(again + 24, record + 24, 64);
 	assert_memory_not_equal(again + record_frames_at(2) + 8, frame(0) + 8,
@@ -194,17 +195,17 @@ authentic_nonsense_is_refused(void **state)
 	(void)state;
 	bad = desc, bad.durable_to = 7;
 	seal_record(&store.sealer, store.key, OFFSET, &bad, ram_block, &recno,
-		    record);
+		    NULL, record);
 	assert_false(head_opens(store.key, OFFSET, record, sizeof record,
 				60000));
 	bad = desc, bad.extents[1].layer = 0;
 	seal_record(&store.sealer, store.key, OFFSET, &bad, ram_block, &recno,
-		    record);
+		    NULL, record);
 	assert_false(head_opens(store.key, OFFSET, record, sizeof record,
 				60000));
 	bad = desc, bad.frame_count = 2;
 	seal_record(&store.sealer, store.key, OFFSET, &bad, ram_block, &recno,
-		    record);
+		    NULL, record);
 	assert_false(head_opens(store.key, OFFSET, record, sizeof record,
 				60000));
 }

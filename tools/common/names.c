@@ -23,6 +23,13 @@ static const struct name freshnesses[] = {
 	{ 0, NULL },
 };
 
+static const struct name compressions[] = {
+	{ LBS_COMPRESS_NONE, "none" },
+	{ LBS_COMPRESS_LZ4, "lz4" },
+	{ LBS_COMPRESS_ZSTD, "zstd" },
+	{ -1, NULL },
+};
+
 static const char *
 word_of(const struct name *table, int value)
 {
@@ -37,8 +44,8 @@ value_of(const struct name *table, const char *word)
 {
 	for (; table->word; table++)
 		if (strcmp(table->word, word) == 0)
-			return table->value;
-	return 0;
+			break;
+	return table->value;
 }
 
 const char *
@@ -53,6 +60,12 @@ names_freshness(int freshness)
 	return word_of(freshnesses, freshness);
 }
 
+const char *
+names_compress(int compress)
+{
+	return word_of(compressions, compress);
+}
+
 int
 names_find_cipher(const char *word)
 {
@@ -63,4 +76,10 @@ int
 names_find_freshness(const char *word)
 {
 	return value_of(freshnesses, word);
+}
+
+int
+names_find_compress(const char *word)
+{
+	return value_of(compressions, word);
 }
