@@ -45,6 +45,9 @@ static const struct { const char *name; uint64_t value; } numbers[] = {
 	N(DESC_FIXED_BYTES), N(EXTENT_BYTES), N(FRAME_BYTES), N(TRAILER_BYTES),
 	N(INDEX_FIXED_BYTES), N(INDEX_ENTRY_BYTES), N(RECORD_EXTENTS_MAX),
 	N(RECORD_BLOCKS_MAX), N(GROUP_BLOCKS_MAX), N(GROUP_RECORDS_MAX),
+	N(ZIP_FRAME_BYTES_MIN), N(ZIP_FRAME_BYTES_MAX), N(ZIP_BLOCK_BYTES_MAX),
+	N(LBS_COMPRESS_NONE), N(LBS_COMPRESS_LZ4), N(LBS_COMPRESS_ZSTD),
+	N(FEATURE_LZ4), N(FEATURE_ZSTD),
 	N(POSITION_UNIT), N(LAYER_MAX), N(LBA_MAX), N(CARD_SLOT_BYTES),
 	N(CARD_FILE_BYTES), N(CARD_PLAIN_BYTES), N(CARD_SEALED_BYTES),
 	N(CARD_NONCE_BYTES), N(MAP_REGION_BLOCKS),
@@ -82,7 +85,8 @@ static void numbers_are_the_codes(void **state)
 	assert_int_equal(doc->number_count,
 			 sizeof(numbers) / sizeof(numbers[0]));
 	/* Nothing is used of a store but what the document knows. */
-	assert_true(FEATURES_MUST_KNOWN == 0 && FEATURES_MAY_KNOWN == 0);
+	assert_true(FEATURES_MUST_KNOWN == (FEATURE_LZ4 | FEATURE_ZSTD) &&
+		    FEATURES_MAY_KNOWN == 0);
 }
 
 /* Each number of layout.h stands in the document. */
@@ -122,6 +126,7 @@ struct all {
 	struct trailer trailer;
 	struct index_head head;
 	struct index_entry entry;
+	uint16_t stored;
 };
 
 static size_t encode(const char *table, const struct all *a, uint8_t *out)
@@ -156,6 +161,8 @@ static size_t encode(const char *table, const struct all *a, uint8_t *out)
 		return trailer_encode(&a->trailer, out), TRAILER_BYTES;
 	if (strcmp(table, "index") == 0)
 		return index_head_encode(&a->head, out), INDEX_FIXED_BYTES;
+	if (strcmp(table, "zip-frame") == 0)
+		return frame_put_stored(1, out, a->stored), frame_head_bytes(1);
 	if (strcmp(table, "index-entry") == 0)
 		return index_entry_encode(&a->entry, out), INDEX_ENTRY_BYTES;
 	return 0;
@@ -205,6 +212,7 @@ static const struct {
 	F("index", "next_segment", head.next_segment),
 	F("index", "entries", head.entry_count),
 	F("index", "next_salt", head.next_salt),
+	F("zip-frame", "length", stored),
 	F("index-entry", "kind", entry.kind),
 	F("index-entry", "flags", entry.flags),
 	F("index-entry", "layer", entry.extent.layer),
@@ -260,11 +268,12 @@ static void encoders_write_the_tables(void **state)
 /* Fields of a table follow each other and fill it; magics are as told. */
 static void tables_have_no_gaps(void **state)
 {
-	static const struct { const char *table; uint64_t bytes; } sizes[] = {
+	const struct { const char *table; uint64_t bytes; } sizes[] = {
 		{ "run-page", sizeof(struct run_page) },
 		{ "kdf-input", 44 },
 		{ "nonce", AEAD_NONCE_BYTES },
 		{ "frame-ad", 16 },
+		{ "zip-frame-ad", 18 },
 		{ "card-slot", CARD_SLOT_BYTES },
 		{ "card-sealed", CARD_SEALED_BYTES },
 		{ "segment-header", PAGE_BYTES },
@@ -274,6 +283,7 @@ static void tables_have_no_gaps(void **state)
 		{ "record-description", DESC_FIXED_BYTES + EXTENT_BYTES },
 		{ "extent", EXTENT_BYTES },
 		{ "frame", FRAME_BYTES },
+		{ "zip-frame", frame_bytes(1, 88) },
 		{ "segment-end", 88 + TAG_BYTES + TRAILER_BYTES },
 		{ "trailer", TRAILER_BYTES },
 		{ "index", INDEX_FIXED_BYTES + INDEX_ENTRY_BYTES },
@@ -281,7 +291,7 @@ static void tables_have_no_gaps(void **state)
 	};
 	static const struct doc_letter letters[] = {
 		{ 'e', 1 }, { 'd', 48 }, { 'b', 2 }, { 'c', 1 }, { 'n', 88 },
-		{ 'S', 136 }, { 0, 0 },
+		{ 'S', 136 }, { 'p', 6 }, { 0, 0 },
 	};
 	size_t i, k, seen = 0;
 
@@ -371,7 +381,30 @@ struct example {
 	uint8_t record_a[4208], record_b[88];
 	uint8_t end[64 + 2 * 24 + 16 + 32];
 	struct runs_writer runs;
+	/* In a store with compression. */
+	struct record_desc zip;
+	uint8_t record_zip[88 + 2 * 56];
 };
+
+/* A block whose bytes are all the same, by hand: a byte; a match of 4090 bytes one
+ * byte back, of which the length is 4 + 15 + 15 * 255 + 246; five bytes that no match
+ * may reach. And as a Zstandard frame of one block of repeated bytes. */
+static const uint8_t lz4_of_a[26] = {
+	0x1f, 'a', 0x01, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+	0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xf6, 0x50, 'a', 'a', 'a',
+	'a', 'a',
+};
+static const uint8_t zstd_of_a[11] = {
+	0x28, 0xb5, 0x2f, 0xfd, 0x60, 0x00, 0x0f, 0x03, 0x80, 0x00, 'a',
+};
+
+/* The same of another byte. */
+static void lz4_of(uint8_t byte, uint8_t *out)
+{
+	memcpy(out, lz4_of_a, sizeof(lz4_of_a));
+	out[1] = byte;
+	memset(out + 21, byte, 5);
+}
 
 static const uint8_t *example_block(void *ctx, uint32_t i)
 {
@@ -416,6 +449,8 @@ static void example_values(struct example *x)
 		.checkpoint = 2, .kind = RECORD_UNMAP, .extent_count = 1,
 		.extents = { { 1, COUNT_B, LBA_B } },
 	};
+	x->zip = x->data;
+	x->zip.frame_count = x->zip.extents[0].count_blocks = 2;
 	x->data_at = SEGMENT_HEADER_BYTES;
 	x->unmap_at = x->data_at + sizeof(x->record_a);
 	x->index = (struct index_head){
@@ -430,6 +465,25 @@ static void example_values(struct example *x)
 	};
 	x->entries[1] = (struct index_entry){ x->unmap_at, RECORD_UNMAP, 0,
 					      x->unmap.extents[0] };
+}
+
+/* What a store with LZ4 would have in the place of record-data. */
+static void example_zip(struct example *x)
+{
+	struct sealer zip = x->sealer;
+	uint16_t stored[2] = { sizeof(lz4_of_a), sizeof(lz4_of_a) };
+	unsigned before = draws;
+
+	zip.zip = zip_new(ZIP_LZ4);
+	assert_non_null(zip.zip);
+	lz4_of('a', x->record_zip + 88 + 10);
+	lz4_of('b', x->record_zip + 88 + 56 + 10);
+	draws = 0;
+	assert_int_equal(seal_record(&zip, x->key, x->data_at, &x->zip, NULL,
+				     NULL, stored, x->record_zip),
+			 sizeof(x->record_zip));
+	draws = before;
+	zip_free(zip.zip);
 }
 
 static void example_make(struct example *x)
@@ -451,6 +505,7 @@ static void example_make(struct example *x)
 		    NULL, x->record_a);
 	seal_record(&x->sealer, x->key, x->unmap_at, &x->unmap, example_block,
 		    x, NULL, x->record_b);
+	example_zip(x);
 	index_head_encode(&x->index, plain);
 	index_entry_encode(&x->entries[0], plain + INDEX_FIXED_BYTES);
 	index_entry_encode(&x->entries[1],
@@ -511,6 +566,15 @@ static void print_example(struct example *x)
 	print_hex("runs", "Packed runs of a delta of region 0: block 7 at "
 		  "position (3, 4184), blocks 9 and\n10 from position (1, 4184) "
 		  "on, blocks 1000 to 1023 holes.", x->runs.buf, x->runs.len);
+	print_hex("zip-block-lz4", "A block of 4096 letters a, compressed by "
+		  "LBS_COMPRESS_LZ4.", lz4_of_a, sizeof(lz4_of_a));
+	print_hex("zip-block-zstd", "The same by LBS_COMPRESS_ZSTD.", zstd_of_a,
+		  sizeof(zstd_of_a));
+	print_hex("zip-record", "In a store with LBS_COMPRESS_LZ4, the same "
+		  "otherwise, the record at offset 4096:\none extent (layer 1, "
+		  "count 2, lba 7), block 7 all a, block 8 all b, in frames "
+		  "at\noffsets 4184 and 4240, each of length 26 with 4 bytes "
+		  "of padding.", x->record_zip, sizeof(x->record_zip));
 }
 
 static void same(const char *name, const uint8_t *p, size_t len)
@@ -544,6 +608,9 @@ static void example_comes_out_again(void **state)
 	same("record-unmap", x.record_b, sizeof(x.record_b));
 	same("segment-end", x.end, sizeof(x.end));
 	same("runs", x.runs.buf, x.runs.len);
+	same("zip-block-lz4", lz4_of_a, sizeof(lz4_of_a));
+	same("zip-block-zstd", zstd_of_a, sizeof(zstd_of_a));
+	same("zip-record", x.record_zip, sizeof(x.record_zip));
 	free(x.runs.buf);
 }
 
@@ -633,6 +700,63 @@ static void example_opens(void **state)
 	assert_true(entry.offset == 8304 && entry.kind == RECORD_UNMAP);
 }
 
+static void all_are(const uint8_t *block, char byte)
+{
+	for (int i = 0; i < (int)BLOCK_BYTES; i++)
+		assert_int_equal(block[i], byte);
+}
+
+static void example_of_compression_opens(void **state)
+{
+	uint8_t key[AEAD_KEY_BYTES], record[88 + 2 * 56], block[BLOCK_BYTES];
+	const struct doc_example *lz4 = doc_find_example(doc, "zip-block-lz4");
+	const struct doc_example *zstd = doc_find_example(doc, "zip-block-zstd");
+	struct zip *zip = zip_new(ZIP_ZSTD);
+	struct record_prefix prefix;
+	struct record_desc desc;
+	struct example x;
+
+	(void)state;
+	example_values(&x);
+	assert_int_equal(zip_unpack(zip, zstd->bytes, zstd->len, block,
+				    sizeof(block)), 0);
+	all_are(block, 'a');
+	zip_free(zip);
+	x.sealer.zip = zip_new(ZIP_LZ4);
+	assert_int_equal(zip_unpack(x.sealer.zip, lz4->bytes, lz4->len, block,
+				    sizeof(block)), 0);
+	all_are(block, 'a');
+
+	paste("data-key", x.data_key, sizeof(x.data_key));
+	paste("store-id", x.sealer.store_id, STORE_ID_BYTES);
+	paste("segment-key", key, sizeof(key));
+	paste("zip-record", record, sizeof(record));
+	assert_int_equal(open_record_head(&x.sealer, key, 4096, record,
+		sizeof(record), sizeof(record), &prefix, &desc), 0);
+	assert_true(desc.frame_count == 2 && prefix.record_bytes == 200);
+	assert_int_equal(open_frame(&x.sealer, key, 4184, 1, 7, record + 88, 52,
+				    block), 0);
+	all_are(block, 'a');
+	assert_int_equal(open_frame(&x.sealer, key, 4240, 1, 8, record + 144,
+				    56, block), 0);
+	all_are(block, 'b');
+	/* Cut short, elsewhere, as another block, with another length. */
+	assert_int_equal(open_frame(&x.sealer, key, 4184, 1, 7, record + 88, 51,
+				    block), SEAL_NO);
+	assert_int_equal(open_frame(&x.sealer, key, 4240, 1, 7, record + 88, 56,
+				    block), SEAL_NO);
+	assert_int_equal(open_frame(&x.sealer, key, 4184, 1, 8, record + 88, 56,
+				    block), SEAL_NO);
+	record[88 + 8]--;
+	assert_int_equal(open_frame(&x.sealer, key, 4184, 1, 7, record + 88, 56,
+				    block), SEAL_NO);
+	zip_free(x.sealer.zip);
+	/* To a store without compression it is nothing. */
+	x.sealer.zip = NULL;
+	assert_int_equal(open_record_head(&x.sealer, key, 4096, record,
+		sizeof(record), sizeof(record), &prefix, &desc), SEAL_NO);
+}
+
 static void example_runs_unpack(void **state)
 {
 	const struct doc_example *e = doc_find_example(doc, "runs");
@@ -717,6 +841,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(magics_are_the_encoders),
 		cmocka_unit_test(example_comes_out_again),
 		cmocka_unit_test(example_opens),
+		cmocka_unit_test(example_of_compression_opens),
 		cmocka_unit_test(example_runs_unpack),
 		cmocka_unit_test(design_names_real_tests),
 	};

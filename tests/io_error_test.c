@@ -81,7 +81,7 @@ static void make_bases(void)
 	/* Records beyond the anchor: an opening that writes them anew. */
 	bases[OPENING_KILLED] = lived(SCRIPT_NEW, "wbcdpfbz");
 	world_cut(bases[OPENING_KILLED], SIM_KEEP_ALL, 4);
-	bases[OPENING_CUT] = lived(SCRIPT_WORN, "bfckwpz");
+	bases[OPENING_CUT] = lived(SCRIPT_ZIP, "bfckwpz");
 	world_cut_sides(bases[OPENING_CUT], card_only, 4);
 	bases[OPENING_RDONLY] = world_clone(bases[OPENING_KILLED]);
 	bases[WORKING] = lived(SCRIPT_NEW, "");

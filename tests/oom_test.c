@@ -196,11 +196,12 @@ static void make_bases(void)
 	world_close(bases[OPENING_CLOSED]);
 	bases[OPENING_KILLED] = lived(SCRIPT_NEW, "wbcdpfbz");
 	world_cut(bases[OPENING_KILLED], SIM_KEEP_ALL, 4);
-	bases[OPENING_CUT] = lived(SCRIPT_WORN, "bfckwpz");
+	bases[OPENING_CUT] = lived(SCRIPT_ZIP, "bfckwpz");
 	world_cut_sides(bases[OPENING_CUT], card_only, 4);
 	bases[WORKING] = lived(SCRIPT_WORN, "w");
 	world_close(bases[WORKING]);
-	bases[CLOSING] = world_clone(bases[WORKING]);
+	bases[CLOSING] = lived(SCRIPT_ZIP, "w");
+	world_close(bases[CLOSING]);
 }
 
 static int try_creating(const struct trial *t, struct rough *r)

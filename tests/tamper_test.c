@@ -209,20 +209,47 @@ struct walk {
 	void *ctx;
 };
 
+/* A frame of a store with compression: its letters are its own. */
+static void at_zip_frame(struct walk *walk, const struct victim_segment *segment,
+			 uint32_t offset)
+{
+	uint32_t bytes = victim_frame_bytes(walk->v, segment->segment, offset);
+	uint8_t head[NONCE_RANDOM_BYTES + 2];
+	struct place at = { .segment = segment };
+	uint32_t stored;
+
+	victim_get(walk->v, segment->segment, offset, head, sizeof(head));
+	stored = get16(head + NONCE_RANDOM_BYTES);
+	at.letters[0] = (struct doc_letter){ 'n', stored };
+	at.letters[1] = (struct doc_letter){ 'p', bytes - stored - 26 };
+	victim_where(walk->v, segment->segment, at.file, &at.at);
+	at.at += offset;
+	snprintf(at.what, sizeof(at.what), "frame at %u of segment %u", offset,
+		 segment->segment);
+	walk->fn(walk->ctx, "zip-frame", &at);
+}
+
 static void at_record(void *ctx, const struct victim_segment *segment,
-		      uint32_t offset, const struct record_desc *desc)
+		      const struct victim_record *record)
 {
 	struct walk *walk = ctx;
+	const struct record_desc *desc = &record->desc;
+	int zip = sealer_varies(&walk->v->sealer);
 	struct place at = { .segment = segment, .letters = {
 		{ 'e', desc->extent_count },
 		{ 'd', record_desc_bytes(desc->extent_count) },
-		{ 'b', desc->frame_count }, { 0, 0 } } };
+		{ 'b', zip ? 0 : desc->frame_count }, { 0, 0 } } };
+	uint32_t i;
 
 	victim_where(walk->v, segment->segment, at.file, &at.at);
-	at.at += offset;
+	at.at += record->offset;
 	snprintf(at.what, sizeof(at.what), "record %llx at %u of segment %u",
-		 (unsigned long long)desc->recno, offset, segment->segment);
+		 (unsigned long long)desc->recno, record->offset,
+		 segment->segment);
 	walk->fn(walk->ctx, "record", &at);
+	for (i = 0; zip && i < record->entry_count; i++)
+		if (desc->kind == RECORD_DATA)
+			at_zip_frame(walk, segment, record->entries[i].offset);
 }
 
 static void at_end(struct walk *walk, const struct victim_segment *segment,
@@ -291,7 +318,9 @@ static int lies_nowhere(const char *table)
 {
 	return strcmp(table, "run-page") == 0 ||
 	       strcmp(table, "kdf-input") == 0 ||
-	       strcmp(table, "nonce") == 0 || strcmp(table, "frame-ad") == 0;
+	       strcmp(table, "nonce") == 0 ||
+	       strcmp(table, "frame-ad") == 0 ||
+	       strcmp(table, "zip-frame-ad") == 0;
 }
 
 /* ---- authentic nonsense --------------------------------------------------------- */
@@ -322,6 +351,8 @@ static void reseal_at(void *ctx, const char *table, const struct place *at)
 	size_t i, k;
 	unsigned c;
 
+	if (strcmp(table, "zip-frame") == 0)
+		return; /* no structure inside */
 	if (f->turn++ % f->p->jobs != f->p->job)
 		return;
 	if (at->segment != NULL) {
@@ -454,6 +485,13 @@ static void bytes_at(void *ctx, const char *table, const struct place *at)
 	struct bytes *b = ctx;
 	uint64_t frames, n, i;
 
+	if (strcmp(table, "zip-frame") == 0) {
+		n = at->at + 26 + doc_value("n", at->letters) +
+		    doc_value("p", at->letters);
+		try_stretch(b, at->file, at->at, at->at + 14, 1);
+		try_stretch(b, at->file, n - 24, n, 3);
+		return;
+	}
 	if (strcmp(table, "card-slot") == 0) {
 		try_stretch(b, at->file, at->at, at->at + 100, 1);
 	} else if (strcmp(table, "segment-header") == 0) {
@@ -538,12 +576,20 @@ static void frames_while_open(struct plan *p, struct victim *v, uint64_t stride)
 
 static void run_job(struct plan *p)
 {
-	static const enum victim_state states[] = { VICTIM_CLOSED,
-						    VICTIM_KILLED };
+	static const struct {
+		enum victim_state state;
+		int compress;
+	} kinds[] = {
+		{ VICTIM_CLOSED, LBS_COMPRESS_NONE },
+		{ VICTIM_KILLED, LBS_COMPRESS_NONE },
+		{ VICTIM_CLOSED, LBS_COMPRESS_ZSTD },
+		{ VICTIM_KILLED, LBS_COMPRESS_LZ4 },
+	};
 	unsigned s;
 
-	for (s = 0; s < 2; s++) {
-		struct victim *v = victim_new(states[s], 1);
+	for (s = 0; s < sizeof(kinds) / sizeof(kinds[0]); s++) {
+		struct victim *v = victim_new_zip(kinds[s].state, 1,
+						  kinds[s].compress);
 		struct fields f = { p, v, 0 };
 		struct bytes b = { p, v, 0 };
 		struct walk walk = { v, fields_at, &f };
@@ -561,7 +607,7 @@ static void run_job(struct plan *p)
 			walk_card(&walk);
 			all_bytes(&b, QUICK_STRIDE);
 		}
-		if (states[s] == VICTIM_CLOSED)
+		if (kinds[s].state == VICTIM_CLOSED)
 			frames_while_open(p, v, p->all ? 1 : 7);
 		/* All was put back. */
 		l = victim_look(v);

@@ -29,14 +29,13 @@ static struct {
 static uint32_t records;
 
 static void
-note_record(void *ctx, const struct victim_segment *segment, uint32_t offset,
-	    const struct record_desc *desc)
+note_record(void *ctx, const struct victim_segment *segment,
+	    const struct victim_record *found)
 {
 	(void)ctx;
-	(void)desc;
 	if (records < sizeof record / sizeof *record) {
 		record[records].segment = segment;
-		record[records++].offset = offset;
+		record[records++].offset = found->offset;
 	}
 }
 

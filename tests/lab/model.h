@@ -30,7 +30,8 @@ void model_free(struct model *m);
 /* The next request, before it is given to the store; its number, from 1. */
 uint64_t model_issue(struct model *m, enum model_kind kind, uint64_t offset,
 		     size_t len);
-/* The contents of write number op. */
+/* The contents of write number op: of every four blocks about one does not compress,
+ * two do to a half, one nearly vanishes. */
 void model_fill(uint64_t op, uint64_t offset, void *buf, size_t len);
 /* The last request returned 0. */
 void model_acked(struct model *m);

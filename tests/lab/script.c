@@ -20,7 +20,7 @@ const struct world_shape script_shape = {
 	.fill_ahead_bytes = 64 * KIB,
 };
 
-const char *const script_store_names[SCRIPT_STORES] = { "new", "worn" };
+const char *const script_store_names[SCRIPT_STORES] = { "new", "worn", "zip" };
 
 /* Writes until every segment has been used, then leaves some data. */
 static int wear_out(struct world *w)
@@ -29,7 +29,10 @@ static int wear_out(struct world *w)
 	uint64_t i;
 	int rc = world_open(w, 0);
 
-	/* A "b" takes at least one segment, and checkpoints free them. */
+	/* A "b" takes at least one segment, compressed perhaps a third of one, and
+	 * checkpoints free them. */
+	if (w->shape.compress)
+		segments *= 3;
 	for (i = 0; rc == 0 && i < segments + 4; i++)
 		rc = script_step(w, 'b');
 	if (rc == 0)
@@ -39,10 +42,14 @@ static int wear_out(struct world *w)
 
 struct world *script_store(int which, struct world_shape shape)
 {
-	struct world *w = world_new(&shape);
-	int rc = world_create(w);
+	struct world *w;
+	int rc;
 
-	if (rc == 0 && which == SCRIPT_WORN)
+	if (which == SCRIPT_ZIP)
+		shape.compress = LBS_COMPRESS_ZSTD;
+	w = world_new(&shape);
+	rc = world_create(w);
+	if (rc == 0 && which != SCRIPT_NEW)
 		rc = wear_out(w);
 	if (rc == 0)
 		return w;

@@ -25,9 +25,9 @@ extern const char script_letters[];
 extern const struct world_shape script_shape;
 
 /* Where scripts begin: a store just made; or one whose log has gone round its
- * segments, so that each that is taken holds old records of the store. Closed.
- * NULL when that fails. */
-enum { SCRIPT_NEW, SCRIPT_WORN, SCRIPT_STORES };
+ * segments, so that each that is taken holds old records of the store; or such a one
+ * with compression. Closed. NULL when that fails. */
+enum { SCRIPT_NEW, SCRIPT_WORN, SCRIPT_ZIP, SCRIPT_STORES };
 extern const char *const script_store_names[SCRIPT_STORES];
 struct world *script_store(int which, struct world_shape shape);
 

@@ -130,6 +130,8 @@ static void learn(struct victim *v)
 	v->sealer = w->store->sealer;
 	memcpy(v->data_key, v->sealer.data_key, sizeof(v->data_key));
 	v->sealer.data_key = v->data_key;
+	if (v->sealer.zip != NULL) /* the store's own goes with it */
+		v->sealer.zip = zip_new(w->shape.compress);
 	v->geometry = w->store->geometry;
 	v->live = sim_alloc(v->geometry.segment_count * sizeof(*v->live));
 	v->segments = sim_alloc(v->geometry.segment_count *
@@ -165,9 +167,17 @@ static void learn(struct victim *v)
 
 struct victim *victim_new(enum victim_state state, uint64_t seed)
 {
-	struct victim *v = sim_alloc(sizeof(*v));
+	return victim_new_zip(state, seed, LBS_COMPRESS_NONE);
+}
 
-	v->w = world_new(&shape);
+struct victim *victim_new_zip(enum victim_state state, uint64_t seed,
+			      int compress)
+{
+	struct victim *v = sim_alloc(sizeof(*v));
+	struct world_shape own = shape;
+
+	own.compress = compress;
+	v->w = world_new(&own);
 	v->blocks = (uint32_t)(shape.vdisk_bytes / MODEL_BLOCK);
 	v->truth = sim_alloc(shape.vdisk_bytes);
 	v->positions = sim_alloc(v->blocks * sizeof(*v->positions));
@@ -185,6 +195,7 @@ void victim_free(struct victim *v)
 	for (i = 0; i < v->old_count; i++)
 		sim_copy_free(v->old[i]);
 	world_free(v->w);
+	zip_free(v->sealer.zip);
 	free(v->truth);
 	free(v->positions);
 	free(v->segments);
@@ -311,16 +322,26 @@ void victim_put(struct victim *v, uint32_t segment, uint32_t offset,
 				at + offset), "changing the card");
 }
 
+uint32_t victim_frame_bytes(const struct victim *v, uint32_t segment,
+			    uint32_t offset)
+{
+	int vary = sealer_varies(&v->sealer);
+	uint8_t head[NONCE_RANDOM_BYTES + 2];
+
+	victim_get(v, segment, offset, head, sizeof(head));
+	return frame_bytes(vary, vary ? get16(head + NONCE_RANDOM_BYTES)
+				      : BLOCK_BYTES);
+}
+
 int victim_records(struct victim *v, const struct victim_segment *segment,
 		   void (*fn)(void *ctx, const struct victim_segment *segment,
-			      uint32_t offset, const struct record_desc *desc),
+			      const struct victim_record *record),
 		   void *ctx)
 {
 	struct medium *card = medium_sim_new(v->w->disk);
 	struct scan_source src = { &v->sealer, &v->geometry, card, 0 };
-	struct record_desc *desc = sim_alloc(sizeof(*desc));
+	struct victim_record *r = sim_alloc(sizeof(*r));
 	struct scanner *sc = sim_alloc(sizeof(*sc));
-	uint32_t offset;
 	int n = 0;
 
 	card->ops->open(card, geometry_chunk(&v->geometry, segment->segment),
@@ -328,13 +349,16 @@ int victim_records(struct victim *v, const struct victim_segment *segment,
 	if (scanner_begin(sc, &src, segment->segment, segment->key,
 			  SEGMENT_HEADER_BYTES) != 0)
 		exit(1);
-	while (scanner_next(sc, 0, desc, &offset) == SCAN_OK) {
-		fn(ctx, segment, offset, desc);
+	while (scanner_next(sc, 0, &r->desc, &r->offset) == SCAN_OK) {
+		r->bytes = sc->cursor - r->offset;
+		r->entries = sc->entries;
+		r->entry_count = sc->entry_count;
+		fn(ctx, segment, r);
 		n++;
 	}
 	scanner_end(sc);
 	free(sc);
-	free(desc);
+	free(r);
 	card->ops->close(card);
 	return n;
 }

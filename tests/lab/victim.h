@@ -42,6 +42,9 @@ struct victim {
 /* Lives through sessions, checkpoints, overwriting, discards and the reuse of
  * segments. Different seeds give different stores. */
 struct victim *victim_new(enum victim_state state, uint64_t seed);
+/* The same in a store with compression: LBS_COMPRESS_... */
+struct victim *victim_new_zip(enum victim_state state, uint64_t seed,
+			      int compress);
 void victim_free(struct victim *v);
 
 /* What an opening for reading and a reading of every block gave. */
@@ -66,10 +69,20 @@ void victim_get(const struct victim *v, uint32_t segment, uint32_t offset,
 		void *buf, size_t len);
 void victim_put(struct victim *v, uint32_t segment, uint32_t offset,
 		const void *buf, size_t len);
+/* How long the frame at an offset says that it is. */
+uint32_t victim_frame_bytes(const struct victim *v, uint32_t segment,
+			    uint32_t offset);
+
+struct victim_record {
+	uint32_t offset, bytes;
+	struct record_desc desc;
+	const struct index_entry *entries; /* as in an index of it */
+	uint32_t entry_count;
+};
 /* Whole records of a segment in use, by the code that replays. */
 int victim_records(struct victim *v, const struct victim_segment *segment,
 		   void (*fn)(void *ctx, const struct victim_segment *segment,
-			      uint32_t offset, const struct record_desc *desc),
+			      const struct victim_record *record),
 		   void *ctx);
 
 #endif

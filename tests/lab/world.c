@@ -88,6 +88,7 @@ int world_create(struct world *w)
 	o.segment_size_bytes = w->shape.segment_bytes;
 	o.chunk_size_bytes = w->shape.chunk_bytes;
 	o.freshness = w->shape.freshness;
+	o.compress = w->shape.compress;
 	o.log = note;
 	o.log_ctx = w;
 	return store_create_env(&w->env, "/card", &o);

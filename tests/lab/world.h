@@ -25,6 +25,7 @@ struct world_shape {
 	uint64_t flash_bytes;	/* size of internal flash; 0 = without limit, and
 				 * the store does not look how much is free */
 	int freshness;		/* LBS_FRESHNESS_..., 0 = the default */
+	int compress;		/* LBS_COMPRESS_... */
 	int threads;		/* the store's own, as in production */
 	unsigned sync_seconds;	/* see store_env */
 };

@@ -235,7 +235,7 @@ struct sim_script *script_draw(uint64_t seed, unsigned operations)
 {
 	struct draw d = { .rng = sim_mix(seed, 11) };
 	uint64_t dice;
-	uint64_t capacity, freshness;
+	uint64_t capacity, freshness, compress;
 	enum sim_kind k;
 	unsigned i;
 
@@ -246,7 +246,9 @@ struct sim_script *script_draw(uint64_t seed, unsigned operations)
 	 * full now and then. */
 	capacity = below(&d, 4) == 0 ? 86 * SEGMENT : 92 * SEGMENT;
 	freshness = below(&d, 4) == 0 ? 2 : 1;
-	add(&d, SIM_STORE, capacity, freshness, below(&d, 4) != 0, 0);
+	/* Every third one compresses, by this or that. */
+	compress = sim_mix(seed, 12) % 3 == 0 ? 1 + sim_mix(seed, 13) % 2 : 0;
+	add(&d, SIM_STORE, capacity, freshness, below(&d, 4) != 0, compress);
 	for (i = 0; i < operations; i++) {
 		draw_operation(&d);
 		if (d.total == 0 || below(&d, d.one_in) != 0)

@@ -195,6 +195,7 @@ static struct world *make_world(const struct sim_step *store)
 		.vdisk_bytes = SIM_VDISK_BYTES,
 		.capacity_bytes = store->arg[0],
 		.freshness = (int)store->arg[1],
+		.compress = (int)store->arg[3],
 		.segment_bytes = 64 * KIB,
 		.chunk_bytes = 1 * MIB,
 		.checkpoint_log_bytes = 384 * KIB,
