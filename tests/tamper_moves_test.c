@@ -432,7 +432,9 @@ static void test_zeroed(void **state)
 			victim_put(v, s, 0, all.was, SEGMENT);
 			for (at = 0; at < SEGMENT; at += 512) {
 				zero(v, s, at, 512);
-				expect(v, HURT, 2, "a sector zeroed");
+				/* Short frames: more of them in it. */
+				expect(v, HURT, v->sealer.zip ? 10 : 2,
+				       "a sector zeroed");
 				victim_put(v, s, at, all.was + at, 512);
 				zero(v, s, at, SEGMENT - at);
 				expect(v, HURT, v->live[i],

@@ -101,6 +101,26 @@ what_was_sealed_opens(void **state)
 	}
 }
 
+/* As compressed blocks are. */
+static void
+what_is_sealed_in_place_is_the_same(void **state)
+{
+	uint8_t m[4096 + AEAD_TAG_BYTES], ad[24], c[sizeof m];
+
+	(void)state;
+	for EACH_CIPHER (cipher) {
+		for (size_t len = 0; len <= 4096; len += 1 + draw(61)) {
+			draw_bytes(m, len);
+			draw_bytes(ad, sizeof ad);
+			aead_seal((int)cipher, key, nonce, ad, sizeof ad, m, len,
+				  c);
+			aead_seal((int)cipher, key, nonce, ad, sizeof ad, m, len,
+				  m);
+			assert_memory_equal(m, c, len + AEAD_TAG_BYTES);
+		}
+	}
+}
+
 static void
 any_changed_bit_is_found_out(void **state)
 {
@@ -251,6 +271,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(chacha20poly1305_is_that_of_the_rfc),
 		cmocka_unit_test(sealing_is_libsodiums),
 		cmocka_unit_test(what_was_sealed_opens),
+		cmocka_unit_test(what_is_sealed_in_place_is_the_same),
 		cmocka_unit_test(any_changed_bit_is_found_out),
 		cmocka_unit_test(ciphers_have_names_and_unknown_ones_are_not_available),
 		cmocka_unit_test(keys_are_blake2b_of_what_they_are_for),

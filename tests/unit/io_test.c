@@ -21,8 +21,23 @@ setup(void **state)
 }
 
 static int
+setup_lz4(void **state)
+{
+	store_compress = LBS_COMPRESS_LZ4;
+	return setup(state);
+}
+
+static int
+setup_zstd(void **state)
+{
+	store_compress = LBS_COMPRESS_ZSTD;
+	return setup(state);
+}
+
+static int
 teardown(void **state)
 {
+	store_compress = LBS_COMPRESS_NONE;
 	free(model);
 	free(buf);
 	return store_remove(state);
@@ -119,7 +134,12 @@ one_request(void)
 		assert_memory_equal(buf, model + at, len);
 		break;
 	default:
+		/* Of some blocks little is chance. */
 		draw_bytes(model + at, len);
+		for (size_t i = 0; i < len; i += 4096)
+			if (draw(2))
+				memset(model + at + i, (int)draw(256),
+				       draw(len - i < 4096 ? len - i : 4096));
 		n = shape(iov, model + at, len);
 		assert_int_equal(draw(2) ? lbs_vdisk_writev(disk, iov, n, at,
 							    flags)
@@ -471,10 +491,14 @@ int
 main(int argc, char **argv)
 {
 #define STORY(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define ZIPPED(f, how) { #f " with " #how, f, setup_##how, teardown, NULL }
 	const struct CMUnitTest tests[] = {
 		STORY(any_request_at_any_place),
+		ZIPPED(any_request_at_any_place, lz4),
+		ZIPPED(any_request_at_any_place, zstd),
 		STORY(the_edges_of_the_disk_and_of_the_numbers),
 		STORY(a_request_of_32_mib),
+		ZIPPED(a_request_of_32_mib, lz4),
 		STORY(extents_tell_data_from_holes),
 		STORY(fua_and_flush_make_durable),
 		STORY(a_lone_synchronous_write_costs_two_pages_and_one_commit),

@@ -18,7 +18,7 @@ static lbs_store *store;
 static lbs_vdisk *disk;
 static int store_told; /* code of the last error told */
 static char store_sentence[1200];
-static int store_preallocate;
+static int store_preallocate, store_compress;
 
 static inline void
 store_tell(void *ctx, int level, int code, const char *sentence)
@@ -65,6 +65,7 @@ store_make(uint64_t size, uint64_t capacity)
 					.segment_size_bytes = MIB,
 					.chunk_size_bytes = 8 * MIB,
 					.preallocate = store_preallocate,
+					.compress = store_compress,
 					.log = store_tell };
 	int rc;
 
