@@ -118,7 +118,13 @@ E2E_RUNS   = "e2e/edges=/usr/bin/python3 tests/e2e/nbd_edges.py" \
              "lbsck=/usr/bin/python3 tests/lbsck/run.py" \
              "e2e/reconnect=/usr/bin/python3 tests/e2e/nbd_qemu_reconnect.py" \
              "guest=tests/guest/guest_test.sh"
+# Those that have to do with frames, on stores with compression.
+ATTACK_ZIP = bit-in-block bit-in-tag bit-in-nonce bit-in-prefix bit-in-record bits-anywhere copied-block \
+             swapped-blocks swapped-records old-blocks old-record malformed-lengths malformed-index \
+             malformed-everywhere sectors-overwritten equal-plaintext running-old-blocks running-truncated \
+             cut-flushed-tail cut-unflushed-tail process-death old-card
 ATTACK_RUNS = "attack-claims=/usr/bin/python3 tests/attacks/claims.py" "attacks=tests/attacks/run" \
+             "attacks-zip=env LBS_ATTACK_COMPRESS=lz4 tests/attacks/run $(ATTACK_ZIP)" \
              "golden=tests/golden/golden_test.sh"
 VALGRIND   = valgrind -q --error-exitcode=9 --leak-check=full
 
@@ -204,7 +210,9 @@ $(BUILD)/bench/micro $(BUILD)/bench/speed: $(BUILD)/bench/%: $(BUILD)/bench/%.o 
 	$(LINK) $^ $(LDLIBS)
 $(BUILD)/bench/clean: $(BUILD)/bench/clean.o $(LIB)
 	$(LINK) $^ -Wl,--wrap=aead_seal -Wl,--wrap=aead_open $(LDLIBS)
-.PHONY: bench-clean
+.PHONY: bench-clean bench-zip
+bench-zip: all ## what compression saves and costs on a real file system (QUICK=1: shorter)
+	bench/zip.sh $(if $(JSON),--json $(JSON))
 bench-clean: $(BUILD)/bench/clean ## the cleaner in steady state beside theory (QUICK=1: shorter)
 	$< $(if $(JSON),--json $(JSON))
 # The data left out, checkpoints and page loads timed.

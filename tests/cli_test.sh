@@ -92,6 +92,16 @@ expect 0 - "$lbs" create -q --json --size 1M --cipher chacha20poly1305 \
 	--freshness checkpoint --compress none --block-size 4096 \
 	--segment-size auto --data "card/with space" "flash/with space.lbs"
 json 'd["freshness"] == "checkpoint" and d["size_bytes"] == 1 << 20'
+json 'd["compress"] == "none" and d["features_must"] == 0'
+for compress in lz4 zstd; do
+	expect 0 - "$lbs" create -q --size 1M --compress $compress --data card/$compress \
+		flash/$compress.lbs
+	expect 0 - "$lbs" info flash/$compress.lbs
+	holds "info tells the compression" grep -Eq "^  compress +$compress\$" out
+	expect 0 - "$lbs" info --json flash/$compress.lbs
+	json "d['compress'] == '$compress' and d['features_must'] in (16, 32)"
+	expect 0 - "$bin/lbsck" flash/$compress.lbs
+done
 ln -s "with space.lbs" flash/link.lbs
 expect 0 - "$lbs" info flash/link.lbs
 expect 0 - "$lbs" list flash/link.lbs
@@ -168,8 +178,7 @@ done
 no_create 2 invalid --size 64M --data card/n --cipher rot13
 no_create 2 invalid --size 64M --data card/n --freshness never
 no_create 2 invalid --size 64M --data card/n --compress gzip
-no_create 1 unsupported --size 64M --data card/n --compress zstd
-no_create 1 unsupported --size 64M --data card/n --compress lz4
+no_create 2 invalid --size 64M --data card/n --compress ''
 no_create 1 unsupported --size 64M --data card/n --from image.qcow2
 no_create 2 invalid --size 64M
 no_create 2 invalid --data card/n

@@ -8,5 +8,6 @@
 take closed
 read -r file a < <(lab frame 20)
 read -r other b < <(lab frame 21)
-bytes "$file" $a 4120 | put "$other" $b
+n=$(lab shortest 20 21)
+bytes "$file" $a $n | put "$other" $b
 opens 21

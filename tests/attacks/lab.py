@@ -13,6 +13,7 @@ Must never count an error as right data, nor wrong data as an error.
     lab.py check prefix FIRST COUNT  of these, written in this order over zeroes, the
                                      first few are there; all others as the truth
     lab.py frame BLOCK               the file and offset of its frame
+    lab.py shortest BLOCK...         the length of the shortest of their frames
     lab.py blocks FILE FROM BYTES    blocks with a frame there
     lab.py records FILE AT BYTES     offset and length of the records of a segment
     lab.py repeats CARD...           looks for ciphertext that is there twice, also in
@@ -32,13 +33,18 @@ import sys
 import tempfile
 
 BLOCK = 4096
-FRAME = 4120
+FRAME = 4120    # without compression
 SEGMENT_HEADER = 4096
 
 
 def content(seed, block, length=BLOCK):
-    """Bytes that tell which block they are and when they were written."""
-    return hashlib.shake_128(b"%d:%d" % (seed, block)).digest(length)
+    """Bytes that tell which block they are and when they were written. In a store
+    with compression some of them compress."""
+    data = hashlib.shake_128(b"%d:%d" % (seed, block)).digest(length)
+    if os.environ.get("LBS_ATTACK_COMPRESS") and block % 4:
+        keep = length * (block % 4) // 5
+        data = data[:keep] + data[:1] * (length - keep)
+    return data
 
 
 # ---- the guest ---------------------------------------------------------------
@@ -193,9 +199,23 @@ def frame(block):
     print(*frames()[block])
 
 
+def length(file, at):
+    """Of a frame, as it was when the store was taken: FORMAT.md section 6.1."""
+    if not os.environ.get("LBS_ATTACK_COMPRESS"):
+        return FRAME
+    with open(os.path.join(os.environ["LBS_ATTACK_TAKEN"], file), "rb") as f:
+        f.seek(at + 8)
+        return (26 + int.from_bytes(f.read(2), "little") + 7) // 8 * 8
+
+
+def shortest(*wanted):
+    all_of_them = frames()
+    print(min(length(*all_of_them[int(block)]) for block in wanted))
+
+
 def blocks(name, start, count):
-    print(*sorted(b for b, (file, at) in frames().items()
-                  if file == name and at < start + count and at + FRAME > start))
+    print(*sorted(b for b, (file, at) in frames().items() if file == name and
+                  at < start + count and at + length(file, at) > start))
 
 
 def records(name, start, size):

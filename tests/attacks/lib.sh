@@ -42,6 +42,8 @@ lab() {
 # ---- stores --------------------------------------------------------------------
 
 GEOMETRY=(--size 4M --capacity 24M --segment-size 1M --chunk-size 2M --preallocate)
+# LBS_ATTACK_COMPRESS=lz4|zstd: the same on stores with compression.
+[ -z "${LBS_ATTACK_COMPRESS:-}" ] || GEOMETRY+=(--compress "$LBS_ATTACK_COMPRESS")
 
 # take STORE [same-boot]: a copy of it to attack, in the working directory. It has
 # corp.lbs, card/ and truth; and of the same store's past old-card/ and old.lbs,
@@ -54,6 +56,7 @@ take() {
 	mkdir "$work/it"
 	cd "$work/it"
 	local from=$LBS_ATTACK_STORES/$1
+	export LBS_ATTACK_TAKEN=$from
 	cp -a "$from"/card "$from"/corp.lbs* "$from"/truth .
 	# Never written to, so links will do.
 	cp -al "$from"/old* .

@@ -8,8 +8,9 @@
 take closed
 read -r file a < <(lab frame 10)
 read -r other b < <(lab frame 350)
-bytes "$file" $a 4120 >"$work/a"
-bytes "$other" $b 4120 >"$work/b"
+n=$(lab shortest 10 350)
+bytes "$file" $a $n >"$work/a"
+bytes "$other" $b $n >"$work/b"
 put "$file" $a <"$work/b"
 put "$other" $b <"$work/a"
 opens 10 350

@@ -11,9 +11,11 @@
 
 #include "liblbs/format/card.h"
 #include "liblbs/format/index.h"
+#include "liblbs/format/frame.h"
 #include "liblbs/format/record.h"
 #include "liblbs/format/runs.h"
 #include "liblbs/format/segment.h"
+#include "zip/zip.h"
 
 #define SEGMENT (1u << 20)
 #define PAGE_ENTRIES 2048u
@@ -21,7 +23,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 static void
-fuzz_record(const uint8_t *data, size_t len)
+fuzz_any_record(const uint8_t *data, size_t len, int vary)
 {
 	uint8_t again[DESC_FIXED_BYTES + RECORD_EXTENTS_MAX * EXTENT_BYTES];
 	uint8_t prefix_again[RECORD_PREFIX_BYTES];
@@ -29,7 +31,7 @@ fuzz_record(const uint8_t *data, size_t len)
 	struct record_desc desc;
 
 	if (len < RECORD_PREFIX_BYTES ||
-	    record_prefix_decode(data, SEGMENT, &prefix))
+	    record_prefix_decode(data, SEGMENT, vary, &prefix))
 		return;
 	assert(prefix.record_bytes <= SEGMENT);
 	record_prefix_encode(&prefix, prefix_again);
@@ -38,10 +40,71 @@ fuzz_record(const uint8_t *data, size_t len)
 	len -= RECORD_PREFIX_BYTES;
 	if (len < prefix.desc_bytes || record_desc_decode(data, &prefix, &desc))
 		return;
-	assert(record_bytes(desc.extent_count, desc.frame_count) ==
-	       prefix.record_bytes);
+	assert(vary ? record_frames_at(desc.extent_count) +
+				      desc.frame_count * ZIP_FRAME_BYTES_MAX >=
+			      prefix.record_bytes
+		    : record_bytes(desc.extent_count, desc.frame_count) ==
+			      prefix.record_bytes);
 	record_desc_encode(&desc, again);
 	assert(!memcmp(again, data, prefix.desc_bytes));
+}
+
+static void
+fuzz_record(const uint8_t *data, size_t len)
+{
+	fuzz_any_record(data, len, 0);
+}
+
+static void
+fuzz_zip_record(const uint8_t *data, size_t len)
+{
+	fuzz_any_record(data, len, 1);
+}
+
+/* What says how long it is must not reach beyond what there is of it. */
+static void
+fuzz_zip_frame(const uint8_t *data, size_t len)
+{
+	uint32_t n = frame_stored_bytes(1, data, (uint32_t)len);
+
+	assert(n <= BLOCK_BYTES && (!n || n + 26 <= len));
+	assert(!n || (frame_bytes(1, n) <= ZIP_FRAME_BYTES_MAX &&
+		      frame_bytes(1, n) >= ZIP_FRAME_BYTES_MIN));
+}
+
+/* Whatever is expanded, and then compressed and expanded again. */
+static void
+fuzz_unpack(const uint8_t *data, size_t len, int method)
+{
+	static struct zip *zips[3];
+	uint8_t *block = malloc(BLOCK_BYTES), *out = malloc(ZIP_BLOCK_BYTES_MAX);
+	uint8_t *back = malloc(BLOCK_BYTES);
+	size_t n;
+
+	if (!zips[method])
+		zips[method] = zip_new(method);
+	if (zip_unpack(zips[method], data, len, block, BLOCK_BYTES) == 0) {
+		n = zip_pack(zips[method], block, BLOCK_BYTES, out,
+			     ZIP_BLOCK_BYTES_MAX);
+		assert(!n || (!zip_unpack(zips[method], out, n, back,
+					  BLOCK_BYTES) &&
+			      !memcmp(block, back, BLOCK_BYTES)));
+	}
+	free(block);
+	free(out);
+	free(back);
+}
+
+static void
+fuzz_lz4(const uint8_t *data, size_t len)
+{
+	fuzz_unpack(data, len, ZIP_LZ4);
+}
+
+static void
+fuzz_zstd(const uint8_t *data, size_t len)
+{
+	fuzz_unpack(data, len, ZIP_ZSTD);
 }
 
 static void
@@ -167,6 +230,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	static void (*const decoder[])(const uint8_t *, size_t) = {
 		fuzz_record, fuzz_segment, fuzz_index, fuzz_card, fuzz_runs,
 	};
+	/* Chosen by the largest first bytes: so inputs that are kept stay what they
+	 * are. */
+	static void (*const zip[])(const uint8_t *, size_t) = {
+		fuzz_zip_record, fuzz_zip_frame, fuzz_lz4, fuzz_zstd,
+	};
+	const unsigned zips = sizeof zip / sizeof *zip;
 	uint8_t *copy;
 
 	if (!len)
@@ -174,7 +243,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	/* A copy of its exact length, so that a read past it is caught. */
 	copy = malloc(len);
 	memcpy(copy, data + 1, len - 1);
-	decoder[data[0] % (sizeof decoder / sizeof decoder[0])](copy, len - 1);
+	if (data[0] >= 256 - zips)
+		zip[data[0] - (256 - zips)](copy, len - 1);
+	else
+		decoder[data[0] % (sizeof decoder / sizeof decoder[0])](copy,
+									len - 1);
 	free(copy);
 	return 0;
 }

@@ -19,34 +19,48 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-static struct victim *victim;
+/* A store, or one with compression: its first byte says which an input is for. */
+static struct victim *victims[2], *victim;
 
-/* Where the records of the segments in use begin. */
-static struct {
+/* Where the records of the segments in use begin, in each. */
+struct record_place {
 	const struct victim_segment *segment;
 	uint32_t offset;
-} record[512];
-static uint32_t records;
+};
+static struct record_place places[2][512], *record;
+static uint32_t counts[2], records;
 
 static void
 note_record(void *ctx, const struct victim_segment *segment,
 	    const struct victim_record *found)
 {
 	(void)ctx;
-	if (records < sizeof record / sizeof *record) {
+	if (records < sizeof places[0] / sizeof *places[0]) {
 		record[records].segment = segment;
 		record[records++].offset = found->offset;
 	}
 }
 
 static void
-prepare(void)
+choose(int which)
 {
-	victim = victim_new(VICTIM_KILLED, 1);
+	victim = victims[which];
+	record = places[which];
+	records = counts[which];
+}
+
+static void
+prepare(int which)
+{
+	victims[which] = victim_new_zip(VICTIM_KILLED, 1,
+					which ? LBS_COMPRESS_LZ4
+					      : LBS_COMPRESS_NONE);
+	choose(which);
 	for (uint32_t i = 0; i < victim->segment_count; i++)
 		victim_records(victim, &victim->segments[i], note_record, NULL);
 	if (!records)
 		abort();
+	counts[which] = records;
 }
 
 struct program {
@@ -267,11 +281,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct looked seen;
 	struct world *pristine;
 
-	if (!victim)
-		prepare();
+	uint32_t first = take(&g, 1);
+
+	if (!victims[0])
+		prepare(0), prepare(1);
+	choose(first >= 192);
 	pristine = victim->w;
 	victim->w = world_clone(pristine);
-	if (take(&g, 1) % 8 == 0)
+	if (first % 8 == 0)
 		simdisk_restore(victim->w->disk,
 				victim->old[take(&g, 1) % victim->old_count]);
 	for (int i = 0; i < STEPS_MAX && g.p < g.end; i++)

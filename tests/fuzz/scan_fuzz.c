@@ -3,7 +3,9 @@
  * is a little program: it places valid sealed records, descriptions that are
  * authentic but make no sense, raw bytes and an index in a segment, changes
  * bytes of it, and lets the scanner read. A frame that opens must hold what was
- * sealed for that very block; nothing may crash or run on for ever.
+ * sealed for that very block; nothing may crash or run on for ever. The last byte
+ * says whether the store compresses: then some frames hold what is no compressed
+ * block, and what opens is expanded.
  */
 #include <assert.h>
 #include <errno.h>
@@ -38,7 +40,7 @@ ram_pread(struct medium *m, uint32_t file, void *buf, size_t len, uint64_t at)
 static const struct medium_ops ram_ops = { .pread = ram_pread };
 static const uint8_t data_key[32] = { 1, 2, 3 };
 static const uint8_t salt[SALT_BYTES] = { 4, 5, 6 };
-static const struct sealer sealer = { .cipher = AEAD_CHACHA20POLY1305,
+static struct sealer sealer = { .cipher = AEAD_CHACHA20POLY1305,
 				      .segment_bytes = SEGMENT,
 				      .store_id = { 7, 8, 9 },
 				      .data_key = data_key };
@@ -89,9 +91,29 @@ place_record(struct ram *ram, const uint8_t *key, struct program *g,
 	};
 
 	desc.frame_count = desc.kind == RECORD_DATA ? count : 0;
-	if (at + record_bytes(1, desc.frame_count) > SEGMENT)
+	if (at + record_frames_at(1) + desc.frame_count * ZIP_FRAME_BYTES_MAX >
+	    SEGMENT)
 		return at;
 	return at + seal_record(&sealer, key, at, &desc, filled, &f, NULL,
+				ram->bytes + at);
+}
+
+/* Blocks that are stored as the program says. */
+static uint32_t
+place_stored(struct ram *ram, const uint8_t *key, struct program *g, uint32_t at,
+	     uint64_t recno)
+{
+	struct record_desc desc = { .recno = recno, .kind = RECORD_DATA,
+				    .frame_count = 1, .extent_count = 1,
+				    .extents = { { 1, 1, take(g, 2) } } };
+	uint16_t stored = (uint16_t)(take(g, 2) % BLOCK_BYTES + 1);
+
+	if (at + record_frames_at(1) + ZIP_FRAME_BYTES_MAX > SEGMENT)
+		return at;
+	for (uint32_t i = 0; i < stored; i++)
+		ram->bytes[at + record_frames_at(1) + frame_head_bytes(1) + i] =
+			(uint8_t)take(g, 1);
+	return at + seal_record(&sealer, key, at, &desc, NULL, NULL, &stored,
 				ram->bytes + at);
 }
 
@@ -138,8 +160,22 @@ place_index(struct ram *ram, const uint8_t *key, struct program *g)
 		   ram->bytes + SEGMENT - index_tail_bytes(entries));
 }
 
+/* Expands it where it is compressed: the lba it holds, or UINT64_MAX. */
+static uint64_t
+lba_of(const uint8_t *at, uint32_t stored)
+{
+	uint8_t block[BLOCK_BYTES];
+
+	if (stored == BLOCK_BYTES)
+		return get64(at);
+	return zip_unpack(sealer.zip, at, stored, block, sizeof block)
+		       ? UINT64_MAX
+		       : get64(block);
+}
+
+/* forged: what expands may be anything. */
 static void
-read_back(struct ram *ram, const uint8_t *key)
+read_back(struct ram *ram, const uint8_t *key, int forged)
 {
 	struct scan_source src = { &sealer, &geometry, &ram->base, 0 };
 	struct index_entry *entries;
@@ -147,33 +183,40 @@ read_back(struct ram *ram, const uint8_t *key)
 	struct index_head head;
 	struct record_desc desc;
 	struct scanner sc;
-	uint8_t found[SALT_BYTES], *plain;
+	uint16_t stored[RECORD_BLOCKS_MAX];
+	struct scan_blocks blocks = { NULL, stored };
+	uint8_t found[SALT_BYTES];
 	uint32_t offset, records = 0;
 
 	scan_header(&src, 0, found, &header);
 	if (scan_index(&src, 0, key, &head, &entries) == SCAN_OK)
 		free(entries);
-	plain = malloc((size_t)RECORD_BLOCKS_MAX * BLOCK_BYTES);
+	blocks.at = malloc((size_t)RECORD_BLOCKS_MAX * BLOCK_BYTES);
 	if (scanner_begin(&sc, &src, 0, key, SEGMENT_HEADER_BYTES))
 		abort();
 	while (scanner_next(&sc, 0, &desc, &offset) == SCAN_OK) {
 		struct record_desc same;
-		const uint8_t *block = plain;
+		uint32_t n = 0;
 
 		assert(++records < SEGMENT / RECORD_PREFIX_BYTES);
 		assert(sc.cursor <= SEGMENT && sc.cursor > offset);
-		if (scan_record(&src, 0, key, offset, &same, plain))
+		if (scan_record(&src, 0, key, offset, &same, &blocks))
 			abort(); /* the same bytes, another answer */
 		if (desc.kind != RECORD_DATA)
 			continue;
 		for (uint32_t e = 0; e < desc.extent_count; e++)
 			for (uint32_t i = 0; i < desc.extents[e].count_blocks;
-			     i++, block += BLOCK_BYTES)
-				assert(get64(block) == desc.extents[e].lba + i);
+			     i++, n++) {
+				uint64_t lba = lba_of(
+					blocks.at + (size_t)n * BLOCK_BYTES,
+					stored[n]);
+
+				assert(forged || lba == desc.extents[e].lba + i);
+			}
 	}
 	scanner_search(&sc, 1, &desc, &offset);
 	scanner_end(&sc);
-	free(plain);
+	free(blocks.at);
 }
 
 int
@@ -185,14 +228,23 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	uint32_t at = SEGMENT_HEADER_BYTES, steps = 0;
 	uint64_t recno = 1;
 	uint8_t key[32];
+	int how = len ? data[len - 1] % 4 : 0, forged = 0;
 
 	if (!ram || secret_init())
 		abort();
+	sealer.zip = how ? zip_new(how) : NULL; /* 3: there is no such method */
 	ram->base.ops = &ram_ops;
 	kdf_segment_key(data_key, sealer.store_id, 0, salt, key);
 	seal_header(&sealer, key, salt, &header, ram->bytes);
 	while (g.p < g.end && steps++ < 64) {
-		switch (take(&g, 1) % 6) {
+		uint32_t op = take(&g, 1);
+
+		if (op >= 250 && sealer.zip) {
+			at = place_stored(ram, key, &g, at, recno++);
+			forged = 1;
+			continue;
+		}
+		switch (op % 6) {
 		case 0:
 		case 1:
 			at = place_record(ram, key, &g, at, recno++);
@@ -213,7 +265,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		if (at >= SEGMENT)
 			at = SEGMENT_HEADER_BYTES;
 	}
-	read_back(ram, key);
+	read_back(ram, key, forged);
+	zip_free(sealer.zip);
 	free(ram);
 	return 0;
 }

@@ -5,7 +5,8 @@
  * structure of FORMAT.md. Beside each it writes what its disk holds.
  * Must be run once for a format version: the files it made are what counts.
  *
- *   golden_make DIR      DIR/closed, DIR/killed, and DIR/{closed,killed}.disk
+ *   golden_make DIR [lz4|zstd]   DIR/closed, DIR/killed, and
+ *                                DIR/{closed,killed}.disk
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -28,6 +29,7 @@
 static uint8_t *disk;
 static lbs_store *store;
 static lbs_vdisk *vdisk;
+static int compress;
 
 static void
 must(int rc, const char *what)
@@ -45,7 +47,8 @@ create(void)
 					.size_bytes = DISK,
 					.capacity_bytes = 16 * MIB,
 					.segment_size_bytes = 64 * KIB,
-					.chunk_size_bytes = 4 * MIB };
+					.chunk_size_bytes = 4 * MIB,
+					.compress = compress };
 	struct store_env env = { .meta_path = "corp.lbs", .threads = 0 };
 	int fd = creat("corp.lbs", 0600);
 
@@ -79,6 +82,10 @@ put(unsigned seed, uint64_t at, size_t len)
 	for (size_t i = 0; i < len; i++) {
 		seed = seed * 1103515245 + 12345;
 		disk[at + i] = (uint8_t)(seed >> 16);
+		/* Of two blocks in three a part compresses. */
+		if (compress && (at + i) % BLOCK > (at + i) / BLOCK % 3 * 900 &&
+		    (at + i) / BLOCK % 3)
+			disk[at + i] = (uint8_t)((at + i) / BLOCK);
 	}
 	must(lbs_vdisk_write(vdisk, disk + at, len, at, 0), "write");
 }
@@ -171,7 +178,10 @@ main(int argc, char **argv)
 	disk = mmap(NULL, DISK, PROT_READ | PROT_WRITE,
 		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	must(disk == MAP_FAILED, "memory");
-	must(argc != 2 || mkdir(argv[1], 0700) || chdir(argv[1]) ||
+	if (argc == 3)
+		compress = strcmp(argv[2], "lz4") ? LBS_COMPRESS_ZSTD
+						  : LBS_COMPRESS_LZ4;
+	must(argc < 2 || argc > 3 || mkdir(argv[1], 0700) || chdir(argv[1]) ||
 		     mkdir("closed", 0700) || chdir("closed"), "DIR");
 	create();
 	live();

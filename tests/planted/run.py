@@ -28,7 +28,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-ROOMS = ("crypto", "liblbs", "recovery")
+ROOMS = ("crypto", "zip", "liblbs", "recovery")
 SECONDS = 200
 
 # The quickest form of each suite: it may stop at its first failure.

@@ -60,12 +60,14 @@ void run_notice(struct run *r)
 	uint64_t strays = simdisk_hits(r->w->disk, SIM_CARD, SIM_WRITE,
 				       SIM_FAULT_STRAY);
 	uint64_t bytes = simdisk_stray_bytes(r->w->disk);
+	/* A block's frame has so many bytes at the least. */
+	uint64_t least = r->w->shape.compress ? ZIP_FRAME_BYTES_MIN : MODEL_BLOCK;
 
 	if (strays == r->strays)
 		return;
 	/* Both where it should be and where it went. */
 	oracle_hurt(&r->o, HURT_STRAY,
-		    2 * (uint32_t)((bytes - r->stray_bytes) / MODEL_BLOCK + 2));
+		    2 * (uint32_t)((bytes - r->stray_bytes) / least + 2));
 	r->strays = strays;
 	r->stray_bytes = bytes;
 }
