@@ -491,7 +491,7 @@ int
 main(int argc, char **argv)
 {
 #define STORY(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-#define ZIPPED(f, how) { #f " with " #how, f, setup_##how, teardown, NULL }
+#define ZIPPED(f, how) { #f "_with_" #how, f, setup_##how, teardown, NULL }
 	const struct CMUnitTest tests[] = {
 		STORY(any_request_at_any_place),
 		ZIPPED(any_request_at_any_place, lz4),

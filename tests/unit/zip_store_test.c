@@ -259,7 +259,7 @@ a_segment_holds_nearly_as_many_blocks_at_their_longest(void **state)
 int
 main(int argc, char **argv)
 {
-#define STORY(f, how) { #f " with " #how, f, setup_##how, teardown, NULL }
+#define STORY(f, how) { #f "_with_" #how, f, setup_##how, teardown, NULL }
 	const struct CMUnitTest tests[] = {
 		STORY(a_lone_synchronous_block_costs_one_page_if_it_compresses, lz4),
 		STORY(a_lone_synchronous_block_costs_one_page_if_it_compresses, zstd),
