@@ -72,7 +72,7 @@ $(TESTBIN)/%: $(BUILD)/tests/%.o $(LAB_OBJ) $(LIB)
 	@mkdir -p $(@D)
 	$(LINK) $^ -Wl,--wrap=aead_seal $(TEST_LIBS)
 # Its example is made with known random bytes.
-$(TESTBIN)/format_doc_test: LDFLAGS += -Wl,--wrap=secret_random
+$(TESTBIN)/format_doc_test: LDFLAGS += -Wl,--wrap=secret_random -Wl,--wrap=secret_unique
 $(TESTBIN)/tools_test: $(call OBJ,$(COMMON_SRC))
 # Refuses memory at the n-th call.
 $(TESTBIN)/oom_test: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc free sodium_malloc sodium_free)
@@ -81,7 +81,7 @@ $(TESTBIN)/oom_test: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc r
 SIM_OBJ   := $(call OBJ,$(wildcard tests/sim/*.c))
 $(TESTBIN)/sim_test: $(SIM_OBJ) $(LAB_OBJ) $(LIB)
 	@mkdir -p $(@D)
-	$(LINK) $^ -Wl,--wrap=aead_seal -Wl,--wrap=secret_random $(TEST_LIBS)
+	$(LINK) $^ $(foreach f,aead_seal secret_random secret_unique,-Wl,--wrap=$(f)) $(TEST_LIBS)
 
 # One list of cases for the library, NBD and the file; pull.so makes cards fail.
 $(TESTBIN)/conformance_test: LDLIBS += $(shell pkg-config --libs libnbd 2>/dev/null)

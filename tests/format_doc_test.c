@@ -3,7 +3,7 @@
  * each byte table is what the encoder writes, and the worked example opens and
  * comes out again byte by byte when it is made anew with the same randomness. Also
  * that the tests which DESIGN.md names exist.
- * Link with -Wl,--wrap=secret_random.
+ * Link with -Wl,--wrap=secret_random and secret_unique.
  *
  *   format_doc_test           checks FORMAT.md of the current directory
  *   format_doc_test --print   prints the body of its section 12
@@ -363,6 +363,12 @@ void __wrap_secret_random(void *p, size_t len)
 	draws++;
 	for (i = 0; i < len; i++)
 		((uint8_t *)p)[i] = (uint8_t)(draws << 4 | (i & 15));
+}
+
+void __wrap_secret_unique(uint8_t out[8]);
+void __wrap_secret_unique(uint8_t out[8])
+{
+	__wrap_secret_random(out, 8);
 }
 
 struct example {
