@@ -10,7 +10,7 @@ LIBLBS_SRC := $(CRYPTO_SRC) $(ZIP_SRC) $(FORMAT_SRC) \
               liblbs/meta/damaged.c liblbs/meta/salvage.c liblbs/meta/salvage_rows.c liblbs/meta/salvage_map.c \
               liblbs/meta/rewrite.c \
               liblbs/map/memtable.c liblbs/map/sort.c liblbs/map/pages.c liblbs/map/fold.c liblbs/map/map.c \
-              liblbs/log/segtab.c liblbs/log/seal.c liblbs/log/turn.c liblbs/log/reserve.c \
+              liblbs/log/segtab.c liblbs/log/seal.c liblbs/log/turn.c liblbs/log/reserve.c liblbs/log/records.c \
               liblbs/log/append.c liblbs/log/scan.c \
               liblbs/store/create.c liblbs/store/posix.c liblbs/store/open.c liblbs/store/load.c \
               liblbs/store/replay.c liblbs/store/judge.c liblbs/store/resume.c \

@@ -81,6 +81,7 @@ static int
 make(void **state)
 {
 	struct meta_store store = { .format_version = FORMAT_VERSION,
+				    .features_must = FEATURE_LZ4,
 				    .cipher = LBS_CIPHER_CHACHA20POLY1305,
 				    .freshness = LBS_FRESHNESS_FLUSH,
 				    .block_size = BLOCK_BYTES,
@@ -218,6 +219,8 @@ salvage_and_compare(int *lost, uint64_t *wrong_blocks)
 	assert_int_equal(rc, 0);
 	assert_int_equal(meta_open(out, NULL, 0, &quiet, &m), 0);
 	assert_int_equal(meta_segment_each(m, find_lost, &lost_segment), 0);
+	/* Or every block would be lost. */
+	assert_int_equal(meta_store_row(m)->features_must, FEATURE_LZ4);
 	read_map(m);
 	meta_close(m);
 	for (uint32_t i = 0; i < BLOCKS; i++) {

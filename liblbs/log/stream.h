@@ -1,6 +1,6 @@
 /*
  * stream.h - the inside of the log's stream, shared by reserve.c (numbers and
- * places) and append.c (sealing, pushing, waiting) and by no others.
+ * places), records.c (sealing) and append.c (pushing, waiting) and by no others.
  */
 #ifndef LBS_LOG_STREAM_H
 #define LBS_LOG_STREAM_H
@@ -115,6 +115,14 @@ group_frames_bytes(const struct stream *st, const struct group *g,
 		       : count * FRAME_BYTES;
 }
 
+/* Where frames vary, their lengths come before their places: puts the stored blocks
+ * where they will be sealed if all go into one record, and their lengths into the
+ * group. Before the lock is taken. */
+void group_pack(const struct stream *st, struct group *g,
+		const struct append_change *c, uint32_t frames, uint8_t *buf);
+/* Seals the records of a group that has its places. Unlocked. */
+void group_seal(struct stream *st, struct group *g, const struct append_change *c,
+		uint64_t durable_to, uint64_t checkpoint);
 /* Gives a change its record numbers and its places, and puts its records into
  * the queue, not ready; they will lie in buf one behind the other. The lock is
  * held. LBS_ENOSPC with nothing changed; else st->error is set. */

@@ -234,10 +234,10 @@ int model_plausible(const struct model *m, const void *buf, size_t len,
 
 	for (i = 0; i + 8 <= len; i += 8) {
 		memcpy(&word, (const uint8_t *)buf + i, 8);
-		if (word == 0 || word == sim_mix(last, (offset + i) / 8))
+		if (word == 0 || word == contents(last, (offset + i) / 8))
 			continue;
 		for (op = 1; op < m->next_op; op++)
-			if (word == sim_mix(op, (offset + i) / 8))
+			if (word == contents(op, (offset + i) / 8))
 				break;
 		if (op == m->next_op)
 			return 0;
