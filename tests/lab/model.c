@@ -334,7 +334,7 @@ static uint64_t recognise(const struct model *m, uint64_t block,
 	if (memcmp(got, zeroes, 8) == 0)
 		return 0;
 	for (op = m->next_op - 1; op > 0; op--) {
-		word = sim_mix(op, block * (MODEL_BLOCK / 8));
+		word = contents(op, block * (MODEL_BLOCK / 8));
 		if (memcmp(got, &word, 8) == 0)
 			return op;
 	}
