@@ -109,6 +109,7 @@ E2E_RUNS   = "e2e/edges=/usr/bin/python3 tests/e2e/nbd_edges.py" \
              "e2e/fuse=/usr/bin/python3 tests/e2e/fuse.py" \
              "e2e/launcher=/usr/bin/python3 tests/e2e/nbd_launcher.py" \
              "e2e/process_death=/usr/bin/python3 tests/e2e/process_death.py" \
+             "e2e/process_death_zip=env LBS_E2E_CREATE=--compress=zstd /usr/bin/python3 tests/e2e/process_death.py" \
              "e2e/errno_matrix=/usr/bin/python3 tests/e2e/errno_matrix.py" \
              "e2e/secrets=/usr/bin/python3 tests/e2e/secrets.py" \
              "e2e/clean=/usr/bin/python3 tests/e2e/clean.py" \

@@ -88,7 +88,8 @@ def wait_until(condition, seconds):
 
 
 class Lab:
-    """One store below one temporary directory, which goes with it."""
+    """One store below one temporary directory, which goes with it. LBS_E2E_CREATE
+    has further options for lbs create."""
 
     def __init__(self, size="64M", *create):
         self.work = tempfile.mkdtemp(prefix="lbs-e2e.")
@@ -98,7 +99,8 @@ class Lab:
         self.log = open(os.path.join(self.work, "server.log"), "ab")
         self.launcher = None
         try:
-            self.run("lbs", "create", "--size", size, *create, "--data",
+            self.run("lbs", "create", "--size", size, *create,
+                     *os.environ.get("LBS_E2E_CREATE", "").split(), "--data",
                      self.card, self.store)
         except BaseException:
             shutil.rmtree(self.work, ignore_errors=True)
