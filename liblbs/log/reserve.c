@@ -201,6 +201,7 @@ segments_needed(const struct stream *st, const struct group *g, uint32_t frames)
 	while ((done += frames_that_fit(st, g, f, done, frames)) < frames) {
 		f = fresh;
 		need++;
+		assert(need < PARTS_MAX);
 	}
 	return need;
 }
@@ -394,7 +395,6 @@ stream_reserve(struct stream *st, struct group *g,
 	/* All segments first: after that nothing but memory can fail. */
 	need = c->extents ? !extents_fit(st, g, c)
 			  : segments_needed(st, g, frames);
-	assert(need < PARTS_MAX);
 	while (st->spares < need) {
 		rc = st->hooks.next_segment(st->hooks.ctx, c->use_reserve,
 					    &st->spare[st->spares]);
