@@ -332,7 +332,6 @@ static void run_script(int store, uint64_t number)
 
 static void run_long(uint64_t seed, uint64_t part)
 {
-	uint64_t every = effort->long_every;
 	char name[NAME_BYTES];
 	struct sweep s;
 
@@ -340,10 +339,8 @@ static void run_long(uint64_t seed, uint64_t part)
 	if (!is_wanted(name))
 		return;
 	sweep_of(&s, name, 1);
-	if (seed >= LONG_LZ4)
-		every *= 4;
-	s.parts = LONG_PARTS * every;
-	s.part = part * every + seed % every;
+	s.parts = LONG_PARTS * effort->long_every;
+	s.part = part * effort->long_every + seed % effort->long_every;
 	cut_long(&s, seed);
 }
 
@@ -358,23 +355,40 @@ static void run_create(void)
 	atomic_fetch_add(&shared->workloads, 1);
 }
 
+/* Parts of the long workloads of all seeds: a quarter of those with compression. */
+static uint64_t long_units(void)
+{
+	return (LONG_LZ4 - 1) * LONG_PARTS +
+	       (effort->long_seeds + 1 - LONG_LZ4) * LONG_PARTS / 4;
+}
+
+static void run_long_unit(uint64_t unit)
+{
+	uint64_t plain = (LONG_LZ4 - 1) * LONG_PARTS;
+
+	if (unit < plain)
+		run_long(1 + unit / LONG_PARTS, unit % LONG_PARTS);
+	else
+		run_long(LONG_LZ4 + (unit - plain) / (LONG_PARTS / 4),
+			 (unit - plain) % (LONG_PARTS / 4));
+}
+
 /* Units: the making, the parts of the long workloads, the sequences. */
 static uint64_t unit_count(void)
 {
-	return 1 + effort->long_seeds * LONG_PARTS +
-	       SCRIPT_STORES * sequences(effort->some_letters);
+	return 1 + long_units() + SCRIPT_STORES * sequences(effort->some_letters);
 }
 
 static void run_unit(uint64_t unit)
 {
-	uint64_t longs = effort->long_seeds * LONG_PARTS;
+	uint64_t longs = long_units();
 
 	/* One store's history, with all the ways it might have gone on. */
 	nonce_audit_reset();
 	if (unit == 0)
 		run_create();
 	else if (unit <= longs)
-		run_long(1 + (unit - 1) / LONG_PARTS, (unit - 1) % LONG_PARTS);
+		run_long_unit(unit - 1);
 	else
 		run_script((int)((unit - longs - 1) % SCRIPT_STORES),
 			   (unit - longs - 1) / SCRIPT_STORES);
