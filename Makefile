@@ -66,7 +66,8 @@ LAB_OBJ   := $(call OBJ,$(LAB_SRC))
 TEST_LIBS := $(LDLIBS) $(shell pkg-config --libs cmocka 2>/dev/null)
 UNIT      := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*_test.c))
 C_TESTS   := $(UNIT:%=$(TESTBIN)/unit/%) $(patsubst %,$(TESTBIN)/%,lab_test restore_test crash_test io_error_test oom_test tools_test \
-             fault_test salvage_test format_doc_test tamper_test tamper_moves_test tamper_posix_test sim_test conformance_test)
+             fault_test salvage_test format_doc_test tamper_test tamper_moves_test tamper_posix_test sim_test conformance_test \
+             sdcard_test sdcard_cut_test)
 
 $(TESTBIN)/%: $(BUILD)/tests/%.o $(LAB_OBJ) $(LIB)
 	@mkdir -p $(@D)
@@ -74,6 +75,10 @@ $(TESTBIN)/%: $(BUILD)/tests/%.o $(LAB_OBJ) $(LIB)
 # Its example is made with known random bytes.
 $(TESTBIN)/format_doc_test: LDFLAGS += -Wl,--wrap=secret_random -Wl,--wrap=secret_unique
 $(TESTBIN)/tools_test: $(call OBJ,$(COMMON_SRC))
+# The modelled card of the benchmarks: without the engine.
+$(TESTBIN)/sdcard_test $(TESTBIN)/sdcard_cut_test: $(TESTBIN)/%: $(BUILD)/tests/%.o $(call OBJ,$(SDCARD_DEVICE_SRC))
+	@mkdir -p $(@D)
+	$(LINK) $^ $(TEST_LIBS)
 # Refuses memory at the n-th call.
 $(TESTBIN)/oom_test: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc free sodium_malloc sodium_free)
 
@@ -99,7 +104,7 @@ tests: $(C_TESTS) ## build the C tests
 
 UNIT_RUNS  = $(foreach t,$(UNIT),"unit/$(t)=$(TESTBIN)/unit/$(t)")
 LAB_RUNS   = "lab=$(TESTBIN)/lab_test" "restore=$(TESTBIN)/restore_test" "fault=$(TESTBIN)/fault_test" "tools=$(TESTBIN)/tools_test" \
-             "salvage=$(TESTBIN)/salvage_test" \
+             "salvage=$(TESTBIN)/salvage_test" "sdcard=$(TESTBIN)/sdcard_test" "sdcard-cut=$(TESTBIN)/sdcard_cut_test" \
              "io-error=$(TESTBIN)/io_error_test --json $(BUILD)/io-error.json" "oom=$(TESTBIN)/oom_test --json $(BUILD)/oom.json" \
              "format-doc=$(TESTBIN)/format_doc_test" "tamper-quick=$(TESTBIN)/tamper_test" \
              "tamper-moves=$(TESTBIN)/tamper_moves_test" "tamper-posix=$(TESTBIN)/tamper_posix_test"
@@ -117,6 +122,7 @@ E2E_RUNS   = "e2e/edges=/usr/bin/python3 tests/e2e/nbd_edges.py" \
              "e2e/pulled_card=/usr/bin/python3 tests/e2e/pulled_card.py" \
              "e2e/scrub=/usr/bin/python3 tests/e2e/scrub.py" \
              "lbsck=/usr/bin/python3 tests/lbsck/run.py" \
+             "e2e/sdcard=/usr/bin/python3 tests/e2e/sdcard.py" \
              "e2e/reconnect=/usr/bin/python3 tests/e2e/nbd_qemu_reconnect.py" \
              "guest=tests/guest/guest_test.sh"
 # Those that have to do with frames, on stores with compression.
@@ -134,7 +140,7 @@ deps:
 	@tools/deps check
 # Installs what is missing, then everything that should pass before a commit.
 check: deps ## install what is missing, build, run the tests
-	$(MAKE) all tests
+	$(MAKE) all sdcard tests
 	@mkdir -p build && rm -f build/check.log
 	tests/run -t 300 $(UNIT_RUNS) $(LAB_RUNS) \
 		"crash-quick=$(TESTBIN)/crash_test --quick --json $(BUILD)/crash-quick.json" \
@@ -168,6 +174,7 @@ check-asan: ## the C tests under AddressSanitizer and UBSan
 	tests/run -t 900 $(foreach t,$(UNIT),"asan/$(t)=build-asan/tests/unit/$(t)") \
 		"asan/lab=build-asan/tests/lab_test" "asan/restore=build-asan/tests/restore_test" "asan/fault=build-asan/tests/fault_test" \
 		"asan/moves=build-asan/tests/tamper_moves_test" \
+		"asan/sdcard=build-asan/tests/sdcard_test" "asan/sdcard-cut=build-asan/tests/sdcard_cut_test" \
 		"asan/io-error=build-asan/tests/io_error_test --every 4" "asan/oom=build-asan/tests/oom_test --every 5" \
 		"asan/crash-few=build-asan/tests/crash_test --few" \
 		$(foreach d,library fuse,"asan/conformance-$(d)=ASAN_OPTIONS=verify_asan_link_order=0 LBS_BUILD_ROOT=build-asan build-asan/tests/conformance_test $(d)") \
@@ -196,6 +203,12 @@ build-fuzz/%: tests/fuzz/%.c $(LIBLBS_SRC)
 	@mkdir -p $(@D)
 	clang -std=gnu11 -O1 -g $(FUZZ_FLAGS) $(CPPFLAGS) $(PKG_CFLAGS) -pthread -o $@ \
 		$< $(CRYPTO_SRC) $(ZIP_SRC) $(FORMAT_SRC) liblbs/error.c liblbs/log/seal.c liblbs/log/scan.c $(LDLIBS)
+
+# The modelled SD card, not installed: bench/sdcard/README.md.
+$(OUT)/nbdkit-sdcard-plugin.so: $(call OBJ,$(SDCARD_PLUGIN_SRC)) frontends/nbd/plugin.map
+	$(LINK) -shared -Wl,--version-script=frontends/nbd/plugin.map $(filter-out %.map,$^) $(LDLIBS)
+.PHONY: sdcard
+sdcard: $(OUT)/nbdkit-sdcard-plugin.so ## build the modelled SD card, an nbdkit plugin
 
 .PHONY: demo fuzz bench-micro plot-map clean help
 fuzz: all $(FUZZERS:%=build-fuzz/%) ## fuzz card, metadata and NBD requests, FUZZ_SECONDS each
@@ -232,7 +245,7 @@ plot-map: $(BUILD)/bench/mapload ## draw what the map costs internal flash: docs
 	bench/mapplot.sh docs/map.svg
 
 clean: ## remove what was built
-	rm -rf build build-asan build-tsan build-clang build-fuzz $(PROGRAMS)
+	rm -rf build build-asan build-tsan build-clang build-fuzz $(PROGRAMS) nbdkit-sdcard-plugin.so
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16

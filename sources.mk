@@ -39,3 +39,9 @@ PLUGIN_SRC := frontends/nbd/plugin.c frontends/nbd/io.c frontends/nbd/server.c \
               frontends/nbd/link.c $(CTL_SRC)
 
 LAB_SRC    := $(wildcard tests/lab/*.c)
+
+SDCARD_SRC := bench/sdcard/preset.c bench/sdcard/curve.c bench/sdcard/block.c bench/sdcard/page.c \
+              bench/sdcard/card.c bench/sdcard/count.c bench/sdcard/report.c
+# The same with contents, power cuts and a server.
+SDCARD_DEVICE_SRC := $(SDCARD_SRC) bench/sdcard/device.c
+SDCARD_PLUGIN_SRC := $(SDCARD_DEVICE_SRC) bench/sdcard/backing.c bench/sdcard/pace.c bench/sdcard/plugin.c

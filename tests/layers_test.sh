@@ -39,12 +39,13 @@ may recovery 'recovery/|liblbs/|crypto/|lbs\.h"'
 may frontends/common 'frontends/common/|lbs\.h"'
 may frontends/nbd 'frontends/(nbd|common)/|lbs\.h"'
 may frontends/fuse 'frontends/(fuse|common)/|lbs\.h"'
+may bench/sdcard 'bench/sdcard/'
 may tools 'tools/|recovery/|frontends/nbd/link\.h|frontends/fuse/serve\.h|lbs\.h"'
 
 only sodium.h 'crypto/'
 only sqlite3.h 'liblbs/meta/'
 only '(lz4|zstd)\.h' 'zip/zip\.c'
-only nbdkit-plugin.h 'frontends/nbd/'
+only nbdkit-plugin.h 'frontends/nbd/|bench/sdcard/plugin.c'
 only 'fuse.*' 'frontends/fuse/|bench/passthrough.c'
 
 header=liblbs/include/lbs.h
