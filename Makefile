@@ -232,6 +232,9 @@ bench-clean: $(BUILD)/bench/clean ## the cleaner in steady state beside theory (
 # The data left out, checkpoints and page loads timed.
 $(BUILD)/bench/mapload: $(BUILD)/bench/mapload.o $(BUILD)/bench/swallow.o $(LIB)
 	$(LINK) $^ $(foreach f,aead_seal secret_random store_checkpoint mapstore_page,-Wl,--wrap=$(f)) $(LDLIBS)
+# Workloads on modelled cards.
+$(BUILD)/bench/oncard/oncard: $(call OBJ,$(ONCARD_SRC)) $(LIB)
+	$(LINK) $^ -Wl,--wrap=aead_seal -Wl,--wrap=aead_open $(LDLIBS)
 bench-micro: all $(BUILD)/bench/micro $(BUILD)/bench/speed $(BUILD)/bench/mapload ## how fast and how small, measured (QUICK=1: shorter)
 	bench/micro.sh $(if $(JSON),--json $(JSON))
 $(BUILD)/bench/passthrough.o: CPPFLAGS += $(shell pkg-config --cflags fuse3 2>/dev/null)

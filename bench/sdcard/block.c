@@ -217,12 +217,6 @@ block_write(struct block_ftl *b, uint32_t au, uint32_t at, uint32_t len,
 		u->used = b->tick;
 		return u->logged >= p->au_bytes ? merge(b, u, n, events) : 0;
 	}
-	if (u && p->pads_gaps && at > u->to) {
-		ns += copied(b, n, at - u->to);
-		u->to = at + len;
-		u->used = b->tick;
-		return u->to == p->au_bytes ? ns + merge(b, u, n, events) : ns;
-	}
 	if (place->au != NONE)
 		ns += merge(b, place, n, events);
 	*place = (struct open_unit){ .au = au,

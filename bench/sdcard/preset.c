@@ -36,7 +36,6 @@ const struct sdcard_params sdcard_presets[] = {
 				 43714 },
 		.open_units = 3,
 		.random_in_open = 1,
-		.pads_gaps = 1,
 		.full_merge = 2.2,
 		.copy_bandwidth = 10.05,
 		.erase_us = 3000,

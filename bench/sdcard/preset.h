@@ -35,7 +35,6 @@ struct sdcard_params {
 	 * writes cost follows from these */
 	unsigned open_units;
 	int random_in_open; /* an open unit takes writes out of order */
-	int pads_gaps;	    /* a forward gap is padded by copying */
 	int start_opens;    /* a small write at a unit's start opens it */
 	double full_merge;  /* a unit written out of order copies this often */
 	double copy_bandwidth;
