@@ -67,7 +67,7 @@ TEST_LIBS := $(LDLIBS) $(shell pkg-config --libs cmocka 2>/dev/null)
 UNIT      := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*_test.c))
 C_TESTS   := $(UNIT:%=$(TESTBIN)/unit/%) $(patsubst %,$(TESTBIN)/%,lab_test restore_test crash_test io_error_test oom_test tools_test \
              fault_test salvage_test format_doc_test tamper_test tamper_moves_test tamper_posix_test sim_test conformance_test \
-             sdcard_test sdcard_cut_test)
+             sdcard_test sdcard_cut_test oncard_test)
 
 $(TESTBIN)/%: $(BUILD)/tests/%.o $(LAB_OBJ) $(LIB)
 	@mkdir -p $(@D)
@@ -76,7 +76,8 @@ $(TESTBIN)/%: $(BUILD)/tests/%.o $(LAB_OBJ) $(LIB)
 $(TESTBIN)/format_doc_test: LDFLAGS += -Wl,--wrap=secret_random -Wl,--wrap=secret_unique
 $(TESTBIN)/tools_test: $(call OBJ,$(COMMON_SRC))
 # The modelled card of the benchmarks: without the engine.
-$(TESTBIN)/sdcard_test $(TESTBIN)/sdcard_cut_test: $(TESTBIN)/%: $(BUILD)/tests/%.o $(call OBJ,$(SDCARD_DEVICE_SRC))
+$(TESTBIN)/sdcard_test $(TESTBIN)/sdcard_cut_test $(TESTBIN)/oncard_test: \
+$(TESTBIN)/%: $(BUILD)/tests/%.o $(call OBJ,$(SDCARD_DEVICE_SRC) bench/oncard/host.c)
 	@mkdir -p $(@D)
 	$(LINK) $^ $(TEST_LIBS)
 # Refuses memory at the n-th call.
@@ -104,7 +105,7 @@ tests: $(C_TESTS) ## build the C tests
 
 UNIT_RUNS  = $(foreach t,$(UNIT),"unit/$(t)=$(TESTBIN)/unit/$(t)")
 LAB_RUNS   = "lab=$(TESTBIN)/lab_test" "restore=$(TESTBIN)/restore_test" "fault=$(TESTBIN)/fault_test" "tools=$(TESTBIN)/tools_test" \
-             "salvage=$(TESTBIN)/salvage_test" "sdcard=$(TESTBIN)/sdcard_test" "sdcard-cut=$(TESTBIN)/sdcard_cut_test" \
+             "salvage=$(TESTBIN)/salvage_test" "sdcard=$(TESTBIN)/sdcard_test" "sdcard-cut=$(TESTBIN)/sdcard_cut_test" "oncard=$(TESTBIN)/oncard_test" \
              "io-error=$(TESTBIN)/io_error_test --json $(BUILD)/io-error.json" "oom=$(TESTBIN)/oom_test --json $(BUILD)/oom.json" \
              "format-doc=$(TESTBIN)/format_doc_test" "tamper-quick=$(TESTBIN)/tamper_test" \
              "tamper-moves=$(TESTBIN)/tamper_moves_test" "tamper-posix=$(TESTBIN)/tamper_posix_test"
@@ -140,7 +141,7 @@ deps:
 	@tools/deps check
 # Installs what is missing, then everything that should pass before a commit.
 check: deps ## install what is missing, build, run the tests
-	$(MAKE) all sdcard tests
+	$(MAKE) all bench-tools tests
 	@mkdir -p build && rm -f build/check.log
 	tests/run -t 300 $(UNIT_RUNS) $(LAB_RUNS) \
 		"crash-quick=$(TESTBIN)/crash_test --quick --json $(BUILD)/crash-quick.json" \
@@ -232,9 +233,14 @@ bench-clean: $(BUILD)/bench/clean ## the cleaner in steady state beside theory (
 # The data left out, checkpoints and page loads timed.
 $(BUILD)/bench/mapload: $(BUILD)/bench/mapload.o $(BUILD)/bench/swallow.o $(LIB)
 	$(LINK) $^ $(foreach f,aead_seal secret_random store_checkpoint mapstore_page,-Wl,--wrap=$(f)) $(LDLIBS)
-# Workloads on modelled cards.
+# Workloads on modelled cards: bench/RESULTS.md.
 $(BUILD)/bench/oncard/oncard: $(call OBJ,$(ONCARD_SRC)) $(LIB)
 	$(LINK) $^ -Wl,--wrap=aead_seal -Wl,--wrap=aead_open $(LDLIBS)
+.PHONY: bench bench-tools
+bench: sdcard $(BUILD)/bench/oncard/oncard ## LBS and others on modelled SD cards (QUICK=1: shorter, tables not kept)
+	@tools/deps bench
+	/usr/bin/python3 bench/oncard/run.py
+bench-tools: sdcard $(addprefix $(BUILD)/bench/,micro speed clean mapload oncard/oncard) ## build what the benchmarks need
 bench-micro: all $(BUILD)/bench/micro $(BUILD)/bench/speed $(BUILD)/bench/mapload ## how fast and how small, measured (QUICK=1: shorter)
 	bench/micro.sh $(if $(JSON),--json $(JSON))
 $(BUILD)/bench/passthrough.o: CPPFLAGS += $(shell pkg-config --cflags fuse3 2>/dev/null)

@@ -1,7 +1,8 @@
 /*
- * thin.h - what a benchmark of the log leaves out: a cipher that does nothing to the
- * guest's blocks, and chunk files that keep only what the engine reads back of them
- * (the beginning and the end of each segment: header and index). Link with
+ * thin.h - what a benchmark of the log leaves out: a cipher that does nothing
+ * to the guest's blocks, and chunk files that keep only what the engine reads
+ * back of them (the beginning and the end of each segment: header and index).
+ * Link with
  * --wrap=aead_seal --wrap=aead_open. What the guest wrote cannot be read.
  */
 #ifndef LBS_BENCH_THIN_H
@@ -10,7 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Contents of chunk files that follow each other; not thread-safe in one segment. */
+/* Contents of chunk files that follow each other; not thread-safe in one
+ * segment. */
 struct thin {
 	uint32_t segment_bytes, tail_bytes;
 	uint8_t *kept; /* of each segment: its first page and its tail */
@@ -19,8 +21,8 @@ struct thin {
 /* 0 or -1 without memory. */
 int thin_init(struct thin *t, uint64_t capacity_bytes, uint32_t segment_bytes);
 void thin_free(struct thin *t);
-/* Copies what is kept of [at, at + len) from or to buf; at counts over all chunk
- * files. What is not kept is left as it is in buf. */
+/* Copies what is kept of [at, at + len) from or to buf; at counts over all
+ * chunk files. What is not kept is left as it is in buf. */
 void thin_copy(struct thin *t, uint64_t at, uint8_t *buf, size_t len,
 	       int to_card);
 

@@ -57,7 +57,8 @@ host_free(struct host *h)
 	pthread_mutex_destroy(&h->lock);
 }
 
-/* ---- requests to the cards --------------------------------------------------- */
+/* ---- requests to the cards
+ * --------------------------------------------------- */
 
 static void
 each(struct host *h, uint64_t offset, uint64_t len, int writing)
@@ -106,7 +107,8 @@ host_flush(struct host *h)
 	pthread_mutex_unlock(&h->lock);
 }
 
-/* ---- pages --------------------------------------------------------------------- */
+/* ---- pages
+ * --------------------------------------------------------------------- */
 
 static int
 has(const uint64_t *bits, uint64_t page)
@@ -137,8 +139,8 @@ make_dirty(struct host *h, uint64_t page)
 	h->dirty_pages++;
 }
 
-/* Reads the pages of [page, end) that are not in memory, those that are adjacent
- * at once. */
+/* Reads the pages of [page, end) that are not in memory, those that are
+ * adjacent at once. */
 static void
 fetch(struct host *h, uint64_t page, uint64_t end)
 {
@@ -160,7 +162,8 @@ void
 host_read(struct host *h, uint64_t offset, uint64_t len)
 {
 	pthread_mutex_lock(&h->lock);
-	fetch(h, offset / HOST_PAGE, (offset + len + HOST_PAGE - 1) / HOST_PAGE);
+	fetch(h, offset / HOST_PAGE,
+	      (offset + len + HOST_PAGE - 1) / HOST_PAGE);
 	pthread_mutex_unlock(&h->lock);
 }
 
@@ -226,7 +229,8 @@ sleep_ns(double ns)
 void
 host_sync(struct host *h, uint64_t offset, uint64_t len)
 {
-	uint64_t end = (offset + len) / HOST_PAGE, page, from;
+	uint64_t all = sdcard_size(h->card[0]), page, from;
+	uint64_t end = (offset + len < all ? offset + len : all) / HOST_PAGE;
 	int64_t begun;
 	double took;
 

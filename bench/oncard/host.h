@@ -1,9 +1,9 @@
 /*
- * host.h - what lies between a store and its card: a page cache that holds back what
- * is written until a sync and then writes it in the order of the card, in requests of
- * up to 512 KiB. It has places, no contents. Several modelled cards can be beneath,
- * which all get the same requests, each on its own clock.
- * Must never ask a clock. Thread-safe.
+ * host.h - what lies between a store and its card: a page cache that holds back
+ * what is written until a sync and then writes it in the order of the card, in
+ * requests of up to 512 KiB. It has places, no contents. Several modelled cards
+ * can be beneath, which all get the same requests, each on its own clock. Must
+ * never ask a clock. Thread-safe.
  */
 #ifndef LBS_BENCH_ONCARD_HOST_H
 #define LBS_BENCH_ONCARD_HOST_H
@@ -13,9 +13,9 @@
 
 #include "bench/sdcard/card.h"
 
-#define HOST_PAGE	 4096u
-#define HOST_REQUEST	 (512u << 10)
-#define HOST_CARDS_MAX	 8
+#define HOST_PAGE      4096u
+#define HOST_REQUEST   (512u << 10)
+#define HOST_CARDS_MAX 8
 /* What was read or written stays in memory this long: a phone has little. */
 #define HOST_CLEAN_PAGES ((16u << 20) / HOST_PAGE)
 
@@ -38,11 +38,12 @@ void host_init(struct host *h, const struct sdcard_params *const *presets,
 	       int count, uint64_t size_bytes, int aged);
 void host_free(struct host *h);
 
-/* Through the cache. Bytes, any alignment; part of a page that is not in memory is
- * read first. */
+/* Through the cache. Bytes, any alignment; part of a page that is not in memory
+ * is read first. */
 void host_write(struct host *h, uint64_t offset, uint64_t len);
 void host_read(struct host *h, uint64_t offset, uint64_t len);
-/* Writes what is dirty in [offset, offset + len), and has the cards flush. */
+/* Writes what is dirty in [offset, offset + len), as far as the card goes, and
+ * has the cards flush. */
 void host_sync(struct host *h, uint64_t offset, uint64_t len);
 /* Forgets what is in memory and not dirty. */
 void host_drop(struct host *h);

@@ -1,8 +1,9 @@
 /*
- * lbs.c - a store on modelled cards: the real engine, whose card is the host's page
- * cache. Its chunk files lie on the card one after the other, aligned to the
- * allocation unit, and were written whole when the store was made (--preallocate).
- * Internal flash is a file in memory: counted, and not part of the card's time.
+ * lbs.c - a store on modelled cards: the real engine, whose card is the host's
+ * page cache. Its chunk files lie on the card one after the other, aligned to
+ * the allocation unit, and were written whole when the store was made
+ * (--preallocate). Internal flash is a file in memory: counted, and not part of
+ * the card's time.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -45,7 +46,8 @@ must(int rc, const char *what)
 	}
 }
 
-/* ---- the medium ------------------------------------------------------------------ */
+/* ---- the medium
+ * ------------------------------------------------------------------ */
 
 static int
 card_open(struct medium *m, uint32_t file, int flags)
@@ -137,12 +139,19 @@ card_close(struct medium *m)
 }
 
 static const struct medium_ops card_ops = {
-	.open = card_open, .size = card_size, .pread = card_pread,
-	.pwritev = card_pwritev, .sync = card_sync, .sync_dir = card_nothing,
-	.lock = card_nothing, .remove = card_remove, .close = card_close,
+	.open = card_open,
+	.size = card_size,
+	.pread = card_pread,
+	.pwritev = card_pwritev,
+	.sync = card_sync,
+	.sync_dir = card_nothing,
+	.lock = card_nothing,
+	.remove = card_remove,
+	.close = card_close,
 };
 
-/* ---- the target -------------------------------------------------------------------- */
+/* ---- the target
+ * -------------------------------------------------------------------- */
 
 static void
 lbs_write(struct target *t, uint64_t offset, uint32_t len)
@@ -183,10 +192,11 @@ lbs_report(struct target *t, json_t *to)
 
 	lbs_store_stat(s->lbs, now);
 	for (int i = 0; i < LBS_STAT_SEGMENTS_TOTAL; i++)
-		json_object_set_new(to, lbs_stat_name(i),
-				    json_integer((json_int_t)(now[i] -
-							      s->before[i])));
-	for (int i = LBS_STAT_SEGMENTS_TOTAL; i <= LBS_STAT_LIVE_BLOCKS_MAX; i++)
+		json_object_set_new(
+			to, lbs_stat_name(i),
+			json_integer((json_int_t)(now[i] - s->before[i])));
+	for (int i = LBS_STAT_SEGMENTS_TOTAL; i <= LBS_STAT_LIVE_BLOCKS_MAX;
+	     i++)
 		json_object_set_new(to, lbs_stat_name(i),
 				    json_integer((json_int_t)now[i]));
 	json_object_set_new(to, "segment_bytes",
@@ -236,8 +246,8 @@ capacity_for(const struct target_lbs *how, uint32_t *segment)
 
 	*segment = (uint32_t)how->segment_bytes;
 	if (!*segment)
-		*segment = auto_segment((uint64_t)(
-			(double)how->disk_bytes * 1.03 / how->utilisation));
+		*segment = auto_segment((uint64_t)((double)how->disk_bytes *
+						   1.03 / how->utilisation));
 	segments = blocks / how->utilisation / room_segment_blocks(*segment);
 	return (uint64_t)(segments + 0.5) * *segment;
 }
@@ -248,7 +258,8 @@ target_lbs(struct host *h, const struct target_lbs *how)
 	struct store *s = calloc(1, sizeof *s);
 	struct store_env env = { .threads = how->threads };
 	struct lbs_create_options create = { .struct_size = sizeof create,
-					     .log = say, .preallocate = 1,
+					     .log = say,
+					     .preallocate = 1,
 					     .size_bytes = how->disk_bytes,
 					     .chunk_size_bytes = CHUNK_BYTES };
 	struct lbs_open_options open = { .struct_size = sizeof open,
@@ -258,9 +269,12 @@ target_lbs(struct host *h, const struct target_lbs *how)
 
 	if (!s)
 		must(LBS_ENOMEM, "memory");
-	s->base = (struct target){ .write = lbs_write, .read = lbs_read,
-				   .flush = lbs_flush, .settle = lbs_settle,
-				   .report = lbs_report, .close = lbs_close,
+	s->base = (struct target){ .write = lbs_write,
+				   .read = lbs_read,
+				   .flush = lbs_flush,
+				   .settle = lbs_settle,
+				   .report = lbs_report,
+				   .close = lbs_close,
 				   .host = h };
 	s->medium.ops = &card_ops;
 	create.capacity_bytes = capacity_for(how, &segment);

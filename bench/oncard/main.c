@@ -1,19 +1,19 @@
 /*
- * main.c - one workload on one target, on all modelled cards at once: prints JSON.
- * Must never judge; run.py beside it makes tables of what this prints.
+ * main.c - one workload on one target, on all modelled cards at once: prints
+ * JSON. Must never judge; run.py beside it makes tables of what this prints.
  *
  *   oncard [OPTION=VALUE]...
  *     target=raw|gocryptfs|lbs
  *     buffered=SIZE        raw: dirty pages that the host holds      (0)
  *     work=randwrite|seqwrite|randread|seqread|mixed   (mixed: 7 reads in 10)
- *     disk=SIZE            the vdisk or file, written whole first   (default 1G)
- *     span=SIZE            what random requests fall into           (the disk)
+ *     disk=SIZE            the vdisk or file, written whole first   (default
+ * 1G) span=SIZE            what random requests fall into           (the disk)
  *     util=SHARE           LBS: live blocks by what segments hold   (0.7)
  *     segment=SIZE         LBS: of a segment      (as `lbs create` chooses)
  *     skew=0|1             9 in 10 requests to a tenth of the span  (0)
  *     sync=N               a flush after each N writes; 0: none     (0)
- *     every=SECONDS        a flush when so much of the first card's time has passed
- *     writers=N            N writers that each flush after each write
+ *     every=SECONDS        a flush when so much of the first card's time has
+ * passed writers=N            N writers that each flush after each write
  *     warm=N, ops=N        requests before, and measured
  *     preset=NAME|all      the cards                                (all)
  *     card=SIZE            of each card                             (8G)
@@ -54,7 +54,8 @@ struct run {
 	int64_t *took[HOST_CARDS_MAX]; /* of each request, with sync=1 */
 };
 
-/* ---- options ---------------------------------------------------------------------- */
+/* ---- options
+ * ---------------------------------------------------------------------- */
 
 static void
 usage(const char *what)
@@ -120,8 +121,12 @@ set(struct spec *s, const char *key, const char *value)
 static struct spec
 options(int argc, char **argv)
 {
-	struct spec s = { .target = "lbs", .preset = "all", .disk = 1u << 30,
-			  .card = 8ull << 30, .util = 0.7, .ops = 10000,
+	struct spec s = { .target = "lbs",
+			  .preset = "all",
+			  .disk = 1u << 30,
+			  .card = 8ull << 30,
+			  .util = 0.7,
+			  .ops = 10000,
 			  .seed = 1 };
 
 	for (int i = 1; i < argc; i++) {
@@ -140,7 +145,8 @@ options(int argc, char **argv)
 	return s;
 }
 
-/* ---- requests ------------------------------------------------------------------------ */
+/* ---- requests
+ * ------------------------------------------------------------------------ */
 
 static uint64_t
 draw(struct run *r, uint64_t below)
@@ -192,21 +198,29 @@ request(struct run *r, enum work work)
 	struct target *t = r->target;
 
 	switch (work) {
-	case RANDREAD: t->read(t, random_offset(r), BLOCK); return;
-	case SEQREAD: t->read(t, next_offset(r), MIB); return;
-	case SEQWRITE: t->write(t, next_offset(r), MIB); break;
+	case RANDREAD:
+		t->read(t, random_offset(r), BLOCK);
+		return;
+	case SEQREAD:
+		t->read(t, next_offset(r), MIB);
+		return;
+	case SEQWRITE:
+		t->write(t, next_offset(r), MIB);
+		break;
 	case MIXED:
 		if (draw(r, 10) < 7) {
 			t->read(t, random_offset(r), BLOCK);
 			return;
 		}
 		/* fallthrough */
-	default: t->write(t, random_offset(r), BLOCK);
+	default:
+		t->write(t, random_offset(r), BLOCK);
 	}
 	maybe_flush(r);
 }
 
-/* ---- several writers ------------------------------------------------------------------ */
+/* ---- several writers
+ * ------------------------------------------------------------------ */
 
 struct writer {
 	pthread_t thread;
@@ -228,8 +242,9 @@ write_and_flush(void *arg)
 	return NULL;
 }
 
-/* LBS: threads, and a card that takes its time, so that who comes while it works
- * shares the next sync. A raw file: at its best, one flush for all of them. */
+/* LBS: threads, and a card that takes its time, so that who comes while it
+ * works shares the next sync. A raw file: at its best, one flush for all of
+ * them. */
 static void
 several(struct run *r)
 {
@@ -248,7 +263,8 @@ several(struct run *r)
 	}
 	r->host.realtime = 1;
 	for (uint64_t i = 0; i < n; i++) {
-		w[i] = (struct writer){ .target = r->target, .ops = each,
+		w[i] = (struct writer){ .target = r->target,
+					.ops = each,
 					.random = draw(r, UINT64_MAX),
 					.blocks = r->spec.span / BLOCK };
 		if (pthread_create(&w[i].thread, NULL, write_and_flush, &w[i]))
@@ -259,7 +275,9 @@ several(struct run *r)
 	r->host.realtime = 0;
 }
 
-/* ---- a run ------------------------------------------------------------------------------ */
+/* ---- a run
+ * ------------------------------------------------------------------------------
+ */
 
 /* Random writes without a sync, in the measured pattern. */
 static void
@@ -369,24 +387,21 @@ result(struct run *r, int k)
 	double bytes = (double)r->spec.ops *
 		       (work == SEQWRITE || work == SEQREAD ? MIB : BLOCK);
 	double seconds = (double)(sdcard_now(c) - r->begun[k]) / 1e9;
-	json_t *o = json_pack("{sssfsfsf}", "preset",
-			      sdcard_params_of(c)->name, "seconds", seconds,
-			      "ops_per_s", (double)r->spec.ops / seconds,
-			      "mb_per_s", bytes / seconds / 1e6);
+	json_t *o = json_pack("{sssfsfsf}", "preset", sdcard_params_of(c)->name,
+			      "seconds", seconds, "ops_per_s",
+			      (double)r->spec.ops / seconds, "mb_per_s",
+			      bytes / seconds / 1e6);
 
 	json_object_update_new(
-		o, json_pack("{sIsIsIsIsfsf}", "card_written",
-			     (json_int_t)n->kind[SDCARD_WRITES].bytes,
-			     "card_writes",
-			     (json_int_t)n->kind[SDCARD_WRITES].ops,
-			     "card_read",
-			     (json_int_t)n->kind[SDCARD_READS].bytes,
-			     "card_reads",
-			     (json_int_t)n->kind[SDCARD_READS].ops,
-			     "write_seconds",
-			     (double)n->kind[SDCARD_WRITES].ns / 1e9,
-			     "read_seconds",
-			     (double)n->kind[SDCARD_READS].ns / 1e9));
+		o,
+		json_pack(
+			"{sIsIsIsIsfsf}", "card_written",
+			(json_int_t)n->kind[SDCARD_WRITES].bytes, "card_writes",
+			(json_int_t)n->kind[SDCARD_WRITES].ops, "card_read",
+			(json_int_t)n->kind[SDCARD_READS].bytes, "card_reads",
+			(json_int_t)n->kind[SDCARD_READS].ops, "write_seconds",
+			(double)n->kind[SDCARD_WRITES].ns / 1e9, "read_seconds",
+			(double)n->kind[SDCARD_READS].ns / 1e9));
 	json_object_update_new(
 		o, json_pack("{sfsfsIsfsf}", "stalled_seconds",
 			     (double)n->stalled_ns / 1e9, "card_wa",
@@ -409,16 +424,15 @@ print(struct run *r, json_t *store)
 
 	for (int k = 0; k < r->host.cards; k++)
 		json_array_append_new(cards, result(r, k));
-	o = json_pack("{sssssIsIsIsfsIsIsIsIsIso}", "target", r->spec.target,
-		      "work", work_name[r->spec.work], "buffered",
-		      (json_int_t)r->spec.buffered, "disk",
-		      (json_int_t)r->spec.disk, "span",
-		      (json_int_t)r->spec.span, "util", r->spec.util, "skew",
-		      (json_int_t)r->spec.skew, "sync",
-		      (json_int_t)r->spec.sync, "writers",
-		      (json_int_t)r->spec.writers, "ops",
-		      (json_int_t)r->spec.ops, "warm",
-		      (json_int_t)r->spec.warm, "cards", cards);
+	o = json_pack(
+		"{sssssIsIsIsfsIsIsIsIsIso}", "target", r->spec.target, "work",
+		work_name[r->spec.work], "buffered",
+		(json_int_t)r->spec.buffered, "disk", (json_int_t)r->spec.disk,
+		"span", (json_int_t)r->spec.span, "util", r->spec.util, "skew",
+		(json_int_t)r->spec.skew, "sync", (json_int_t)r->spec.sync,
+		"writers", (json_int_t)r->spec.writers, "ops",
+		(json_int_t)r->spec.ops, "warm", (json_int_t)r->spec.warm,
+		"cards", cards);
 	if (json_object_size(store))
 		json_object_set(o, "store", store);
 	json_dumpf(o, stdout, JSON_COMPACT | JSON_REAL_PRECISION(8));

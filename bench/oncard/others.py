@@ -83,16 +83,28 @@ def fio(socket, rw, block, size, total, depth=1, sync=False):
 
 
 def part(servers, card, size):
-    """The card from BASE on, as qemu and nbdkit can take it."""
-    return servers.start("part", "nbdkit", "-f", "-U", "SOCKET", "--filter=offset",
-                         "nbd", uri(card), f"offset={BASE}", f"range={size}")
+    """The card from BASE on. The luks filter reads its header by bytes, which a card
+    does not do: hence blocksize."""
+    return servers.start("part", "nbdkit", "-f", "-U", "SOCKET", "--filter=blocksize",
+                         "--filter=offset", "nbd", uri(card), f"offset={BASE}",
+                         f"range={size}", "minblock=512")
+
+
+def create(*command):
+    """qemu-img cannot always time its key derivation; then once more."""
+    for attempt in range(20):
+        try:
+            quiet("qemu-img", "create", "-q", *command)
+            return
+        except RuntimeError as e:
+            if attempt == 19 or "CPU usage" not in str(e):
+                raise
 
 
 def qcow2(servers, device, disk, luks):
     secret = ["--object", f"secret,id=key,data={SECRET}"] if luks else []
-    create = ["-o", "encrypt.format=luks,encrypt.key-secret=key,encrypt.iter-time=10"]
-    quiet("qemu-img", "create", "-q", *secret, "-f", "qcow2",
-          *(create if luks else []), uri(device), str(disk))
+    options = ["-o", "encrypt.format=luks,encrypt.key-secret=key,encrypt.iter-time=10"]
+    create(*secret, "-f", "qcow2", *(options if luks else []), uri(device), str(disk))
     return servers.start(
         "guest", "qemu-nbd", "-t", "-k", "SOCKET", "-e", "4", *secret, "--image-opts",
         "driver=qcow2," +
@@ -101,14 +113,8 @@ def qcow2(servers, device, disk, luks):
 
 
 def luks(servers, device, disk):
-    for attempt in range(20):   # qemu-img cannot always time its key derivation
-        try:
-            quiet("qemu-img", "create", "-q", "--object", f"secret,id=key,data={SECRET}",
-                  "-f", "luks", "-o", "key-secret=key,iter-time=10", uri(device), str(disk))
-            break
-        except RuntimeError:
-            if attempt == 19:
-                raise
+    create("--object", f"secret,id=key,data={SECRET}", "-f", "luks", "-o",
+           "key-secret=key,iter-time=10", uri(device), str(disk))
     return servers.start("guest", "nbdkit", "-f", "-U", "SOCKET", "--filter=luks", "nbd",
                          uri(device), "passphrase=" + SECRET)
 

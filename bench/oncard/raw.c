@@ -1,8 +1,8 @@
 /*
- * raw.c - files that are written in place, which lie on the card in one piece: a raw
- * file, and one of gocryptfs, of which each block of 4 KiB takes 4128 bytes. Their file
- * system's own writes are not counted: they were written whole before, and their size
- * does not change.
+ * raw.c - files that are written in place, which lie on the card in one piece:
+ * a raw file, and one of gocryptfs, of which each block of 4 KiB takes 4128
+ * bytes. Their file system's own writes are not counted: they were written
+ * whole before, and their size does not change.
  */
 #include <stdlib.h>
 
@@ -78,8 +78,10 @@ target_raw(struct host *h, uint64_t buffered_bytes, int gocryptfs)
 
 	if (!r)
 		abort();
-	r->base = (struct target){ .write = raw_write, .read = raw_read,
-				   .flush = raw_flush, .close = raw_close,
+	r->base = (struct target){ .write = raw_write,
+				   .read = raw_read,
+				   .flush = raw_flush,
+				   .close = raw_close,
 				   .host = h };
 	r->buffered_pages = buffered_bytes / HOST_PAGE;
 	r->gocryptfs = gocryptfs;
