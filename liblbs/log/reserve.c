@@ -98,7 +98,9 @@ close_segment(struct stream *st, uint32_t next, const uint8_t salt[SALT_BYTES])
 {
 	uint32_t size = st->geometry->segment_bytes;
 	uint32_t tail = index_tail_bytes(st->entries);
-	uint32_t at = (size - tail) & ~(PAGE_BYTES - 1);
+	/* All that is left: a page between would keep what an earlier use wrote,
+	 * and the card would have to fill in what was not given to it. */
+	uint32_t at = (uint32_t)round_up(st->cursor, PAGE_BYTES);
 	int cold = st->kind == STREAM_CLEANER;
 	struct index_head head = {
 		.segment = st->segment,
@@ -112,8 +114,7 @@ close_segment(struct stream *st, uint32_t next, const uint8_t salt[SALT_BYTES])
 	uint8_t *buf;
 	int rc;
 
-	if (at < st->cursor)
-		at = st->cursor;
+	assert(at <= size - tail);
 	rc = own_item(st, st->segment, at, size - at, &buf);
 	if (rc)
 		return rc;
