@@ -37,6 +37,7 @@ host_init(struct host *h, const struct sdcard_params *const *presets, int count,
 			sdcard_prefill(c);
 		h->card[h->cards] = c;
 	}
+	h->base = HOST_BASE;
 	h->words = size_bytes / HOST_PAGE / 64 + 1;
 	h->dirty = zeroed(h->words, 8);
 	h->present = zeroed(h->words, 8);

@@ -13,6 +13,8 @@
 
 #include "bench/sdcard/card.h"
 
+/* Files begin here, aligned, and past what a FAT takes. */
+#define HOST_BASE      (64ull << 20)
 #define HOST_PAGE      4096u
 #define HOST_REQUEST   (512u << 10)
 #define HOST_CARDS_MAX 8
@@ -23,6 +25,7 @@ struct host {
 	pthread_mutex_t lock; /* guards all that follows */
 	struct sdcard *card[HOST_CARDS_MAX];
 	int cards;
+	uint64_t base; /* of the card, where files begin */
 	uint64_t words;
 	uint64_t *dirty, *present; /* a bit a page */
 	uint64_t *summary;	   /* a bit for each word of dirty */

@@ -79,7 +79,7 @@ card_pread(struct medium *m, uint32_t file, void *buf, size_t len, uint64_t at)
 		return (ssize_t)len;
 	}
 	at += file * CHUNK_BYTES;
-	host_read(s->base.host, TARGET_BASE + at, len);
+	host_read(s->base.host, s->base.host->base + at, len);
 	thin_copy(&s->thin, at, buf, len, 0);
 	return (ssize_t)len;
 }
@@ -90,7 +90,7 @@ card_pwritev(struct medium *m, uint32_t file, const struct iovec *iov, int n,
 	     uint64_t at)
 {
 	struct store *s = store_of(m);
-	uint64_t base = TARGET_BASE + file * CHUNK_BYTES, from = at;
+	uint64_t base = s->base.host->base + file * CHUNK_BYTES, from = at;
 
 	for (int i = 0; i < n; i++) {
 		if (file == MEDIUM_CARD_FILE)
@@ -112,9 +112,10 @@ card_pwritev(struct medium *m, uint32_t file, const struct iovec *iov, int n,
 static int
 card_sync(struct medium *m, uint32_t file)
 {
+	struct host *h = store_of(m)->base.host;
+
 	if (file != MEDIUM_CARD_FILE)
-		host_sync(store_of(m)->base.host,
-			  TARGET_BASE + file * CHUNK_BYTES, CHUNK_BYTES);
+		host_sync(h, h->base + file * CHUNK_BYTES, CHUNK_BYTES);
 	return 0;
 }
 
@@ -279,7 +280,7 @@ target_lbs(struct host *h, const struct target_lbs *how)
 	s->medium.ops = &card_ops;
 	create.capacity_bytes = capacity_for(how, &segment);
 	create.segment_size_bytes = segment;
-	if (TARGET_BASE + create.capacity_bytes > sdcard_size(h->card[0]) ||
+	if (h->base + create.capacity_bytes > sdcard_size(h->card[0]) ||
 	    create.capacity_bytes > CHUNKS_MAX * CHUNK_BYTES) {
 		fprintf(stderr, "oncard: the card is too small for a disk of "
 				"this size at this utilisation\n");

@@ -17,6 +17,7 @@
  *     warm=N, ops=N        requests before, and measured
  *     preset=NAME|all      the cards                                (all)
  *     card=SIZE            of each card                             (8G)
+ *     shift=SIZE           files begin so far behind an aligned place  (0)
  *     seed=N
  *   oncard presets         what cards there are, as JSON
  */
@@ -40,7 +41,7 @@ struct spec {
 	const char *target, *preset;
 	enum work work;
 	uint64_t buffered, disk, span, card, segment, sync, writers, warm, ops;
-	uint64_t seed, skew;
+	uint64_t seed, shift, skew;
 	double util, every;
 };
 
@@ -89,7 +90,7 @@ set(struct spec *s, const char *key, const char *value)
 		{ "sync", &s->sync },	      { "writers", &s->writers },
 		{ "warm", &s->warm },	      { "ops", &s->ops },
 		{ "seed", &s->seed },	      { "skew", &s->skew },
-		{ "segment", &s->segment },
+		{ "segment", &s->segment },   { "shift", &s->shift },
 	};
 
 	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
@@ -304,6 +305,7 @@ prepare(struct run *r)
 		usage(s->preset);
 	r->random = s->seed;
 	host_init(&r->host, presets, count, s->card, 1);
+	r->host.base += s->shift;
 	if (strcmp(s->target, "raw") == 0 ||
 	    strcmp(s->target, "gocryptfs") == 0) {
 		int gocryptfs = s->target[0] == 'g';

@@ -26,7 +26,7 @@ in_file(const struct raw *r, uint64_t *offset, uint64_t *len)
 		*offset = GOCRYPTFS_HEAD + *offset / BLOCK * GOCRYPTFS_BLOCK;
 		*len = *len / BLOCK * GOCRYPTFS_BLOCK;
 	}
-	*offset += TARGET_BASE;
+	*offset += r->base.host->base;
 }
 
 static void
@@ -61,8 +61,7 @@ raw_read(struct target *t, uint64_t offset, uint32_t bytes)
 static void
 raw_flush(struct target *t)
 {
-	host_sync(t->host, TARGET_BASE,
-		  sdcard_size(t->host->card[0]) - TARGET_BASE);
+	host_sync(t->host, 0, sdcard_size(t->host->card[0]));
 }
 
 static void

@@ -172,6 +172,13 @@ def random_writes(r):
               "gocryptfs 100M", "gocryptfs disk", "lbs 100M",
               *[f"lbs disk {u}" for u in utils], "lbs whole"]
     yield from table(head, ([p, *[number(r.rate(x, p)) for x in labels]] for p in r.cards))
+    yield ("A first file on FAT32 begins 32 KiB behind an allocation unit, and then no segment is "
+           "one: u 0.7, aligned and not, by the size of segments (`lbs create` chose "
+           f"{r.run('lbs disk 0.7')['store']['segment_bytes'] >> 20} MiB above).\n")
+    yield from table(["modelled card", "4 MiB", "4 MiB, shifted", "16 MiB", "16 MiB, shifted"],
+                     ([p, *[number(r.rate(x, p)) for x in
+                            ("lbs aligned 4", "lbs shifted 4", "lbs aligned 16",
+                             "lbs shifted 16")]] for p in r.cards))
     yield ("Nine in ten writes to a tenth of the disk (10/90):\n")
     yield from table(["modelled card", "raw", "**LBS**, u 0.7", "LBS by raw"],
                      ([p, number(r.rate("raw skew", p)), number(r.rate("lbs skew", p)),
@@ -321,7 +328,7 @@ Method. The clock is the card's own, so figures do not depend on the machine: th
 the host's processor is not in them, and the card is never idle. The engine is the real
 one, its background work done in the writer's thread (but for eight writers, which are
 threads); its cipher is left out. It and all files lie in one piece on the card, from
-64 MiB on, aligned to 4 MiB; chunk files and raw files were written whole before, so FAT or
+64 MiB on, aligned to 4 MiB (but for one table); chunk files and raw files were written whole before, so FAT or
 exFAT has nothing to write but the times of files, which are not counted. Between them
 and the card is a page cache that writes in the order of the card in requests of up to
 512 KiB, and keeps 16 MiB of what was read; there is no read-ahead. Page-mapped cards

@@ -69,6 +69,12 @@ def jobs(cards):
         yield oncard(f"lbs disk {u}", target="lbs", util=u)
     if USUAL not in UTILS:
         yield oncard(f"lbs disk {USUAL}", target="lbs", util=USUAL)
+    # A first file on FAT32 begins a cluster behind the allocation unit.
+    for segment in (4, 16):
+        yield oncard(f"lbs shifted {segment}", target="lbs", util=USUAL, shift="32K",
+                     segment=f"{segment}M")
+        yield oncard(f"lbs aligned {segment}", target="lbs", util=USUAL,
+                     segment=f"{segment}M")
     yield oncard("raw skew", target="raw", skew=1)
     yield oncard("lbs skew", target="lbs", util=USUAL, skew=1)
     if not QUICK:

@@ -10,10 +10,6 @@
 
 #include "bench/oncard/host.h"
 
-/* The file or the data directory begins here, aligned, and past what a FAT
- * takes. */
-#define TARGET_BASE (64ull << 20)
-
 struct target {
 	void (*write)(struct target *t, uint64_t offset, uint32_t len);
 	void (*read)(struct target *t, uint64_t offset, uint32_t len);
