@@ -159,6 +159,4 @@ def run(work, plugin, backend, preset, disk, span, ops, warm):
                     "card_wa": stats["write_amplification"]}]})
     finally:
         servers.end()
-        for name in os.listdir(work):
-            os.unlink(os.path.join(work, name))
     return results

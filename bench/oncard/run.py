@@ -140,6 +140,11 @@ class Progress:
         print(f"{self.done} runs in {time.monotonic() - self.begun:.0f} s", flush=True)
 
 
+def keep(results):
+    with open(RESULTS, "w") as f:
+        json.dump(results, f, indent=1)
+
+
 def measure():
     cards = [p["name"] for p in presets()]
     linked, served = list(jobs(cards)), list(over_nbd(cards))
@@ -151,14 +156,17 @@ def measure():
         if done.returncode:
             sys.exit(f"oncard {' '.join(arguments)}: {done.stderr}")
         results["runs"][label] = [json.loads(line) for line in done.stdout.splitlines()]
+    keep(results)
     import others
-    with tempfile.TemporaryDirectory(dir=OUT) as work:
-        for label, arguments in served:
-            progress.tell(label)
-            results["runs"][label] = others.run(work, PLUGIN, *arguments)
+    for label, arguments in served:
+        progress.tell(label)
+        with tempfile.TemporaryDirectory(dir=OUT) as work:
+            try:
+                results["runs"][label] = others.run(work, PLUGIN, *arguments)
+            except (RuntimeError, OSError) as e:    # its cells stay empty
+                print(f"\n{label}: {e}", file=sys.stderr)
     progress.end()
-    with open(RESULTS, "w") as f:
-        json.dump(results, f, indent=1)
+    keep(results)
     return results
 
 
