@@ -306,6 +306,8 @@ prepare(struct run *r)
 	r->random = s->seed;
 	host_init(&r->host, presets, count, s->card, 1);
 	r->host.base += s->shift;
+	if (r->host.base + s->disk / 64 * 65 > sdcard_size(r->host.card[0]))
+		usage("the card is too small for the disk");
 	if (strcmp(s->target, "raw") == 0 ||
 	    strcmp(s->target, "gocryptfs") == 0) {
 		int gocryptfs = s->target[0] == 'g';
