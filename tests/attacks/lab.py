@@ -248,6 +248,8 @@ def granules(card):
                 continue
             for at in range(page, min(page + 4096, len(data) - 8), 8):
                 a, b = data[at:at + 8], data[at + 8:at + 16]
+                if a[4:] == bytes(4):
+                    continue  # the end of a tag and the padding of a short frame
                 if not (a in plain or b in plain or a[:3] == b"LBS" or b[:3] == b"LBS"):
                     yield name, at, a + b
 
