@@ -458,6 +458,17 @@ stream_log_bytes(struct stream *st)
 	return atomic_load_explicit(&st->log_bytes, memory_order_relaxed);
 }
 
+uint64_t
+stream_pushed(struct stream *st)
+{
+	uint64_t recno;
+
+	pthread_mutex_lock(&st->lock);
+	recno = st->pushed_recno;
+	pthread_mutex_unlock(&st->lock);
+	return recno;
+}
+
 int
 stream_error(struct stream *st)
 {

@@ -107,6 +107,8 @@ struct stream_stats {
 void stream_stats(struct stream *st, struct stream_stats *out);
 /* Of the stats, log_bytes without the lock. */
 uint64_t stream_log_bytes(struct stream *st);
+/* The last record in the kernel's hands, with all before it; 0 if there is none. */
+uint64_t stream_pushed(struct stream *st);
 /* The code of what killed it, or 0. */
 int stream_error(struct stream *st);
 /* Kills it: appends fail from now on. */

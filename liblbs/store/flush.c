@@ -1,8 +1,8 @@
 /*
  * flush.c - durability: group commit of flushes, and the anchor.
  *
- * DESIGN.md promise 1: a flush fixes its cut (everything acknowledged before it has
- * a lower record number), syncs every chunk file written since the last sync,
+ * DESIGN.md promise 1: a round of flushes fixes its cut (everything acknowledged
+ * before has a lower record number), syncs every chunk file written since the last sync,
  * commits the anchor on internal flash, and only then answers. Flushes that
  * arrive while one is under way share the next one.
  */
@@ -108,37 +108,42 @@ lead(lbs_store *s, const struct cut *cut, uint64_t log_bytes, int anchored)
 	return 0;
 }
 
+/* One round: only who leads it moves the log on to a fresh page, so flushes that
+ * share a sync share that, too. log_bytes is read before the cut, which covers at
+ * least as much. */
+static int
+round_of(lbs_store *s, int anchored, struct cut *cut)
+{
+	uint64_t log_bytes = stream_log_bytes(s->stream);
+	int rc = stream_cut(s->stream, cut);
+
+	if (rc)
+		return atomic_load(&s->failed) ? LBS_EFAILED : rc;
+	return lead(s, cut, log_bytes, anchored);
+}
+
 static int
 flush(lbs_store *s, int anchored)
 {
-	struct cut mine, cut;
-	uint64_t bytes, covers;
+	uint64_t mine;
+	struct cut cut;
 	int rc;
 
 	rc = store_may_write(s);
 	if (rc)
 		return rc;
-	/* Before the cut: the cut covers at least this much of the log. */
-	bytes = stream_log_bytes(s->stream);
-	rc = stream_cut(s->stream, &mine);
-	if (rc)
-		return atomic_load(&s->failed) ? LBS_EFAILED : rc;
+	/* Whatever was acknowledged is pushed. */
+	mine = stream_pushed(s->stream);
 	pthread_mutex_lock(&s->flush.lock);
-	if (mine.recno > s->flush.wanted.recno) {
-		s->flush.wanted = mine;
-		s->flush.wanted_bytes = bytes;
-	}
 	while ((rc = atomic_load(&s->failed) ? LBS_EFAILED : 0) == 0 &&
-	       (atomic_load(&s->durable_recno) < mine.recno || anchored)) {
+	       (atomic_load(&s->durable_recno) < mine || anchored)) {
 		if (s->flush.leading) {
 			pthread_cond_wait(&s->flush.done, &s->flush.lock);
 			continue;
 		}
 		s->flush.leading = 1;
-		cut = s->flush.wanted;
-		covers = s->flush.wanted_bytes;
 		pthread_mutex_unlock(&s->flush.lock);
-		rc = lead(s, &cut, covers, anchored);
+		rc = round_of(s, anchored, &cut);
 		pthread_mutex_lock(&s->flush.lock);
 		s->flush.leading = 0;
 		anchored = 0;
