@@ -18,8 +18,9 @@
 #define HOST_PAGE      4096u
 #define HOST_REQUEST   (512u << 10)
 #define HOST_CARDS_MAX 8
-/* What was read or written stays in memory this long: a phone has little. */
-#define HOST_CLEAN_PAGES ((16u << 20) / HOST_PAGE)
+/* So much of what was read or written stays in memory: what a small device that runs
+ * a virtual machine has to spare. */
+#define HOST_CLEAN_PAGES ((64u << 20) / HOST_PAGE)
 
 struct host {
 	pthread_mutex_t lock; /* guards all that follows */

@@ -84,6 +84,17 @@ card_pread(struct medium *m, uint32_t file, void *buf, size_t len, uint64_t at)
 	return (ssize_t)len;
 }
 
+/* The card answers one command at a time: what was asked for is read at once. */
+static void
+card_prefetch(struct medium *m, uint32_t file, uint64_t at, size_t len)
+{
+	struct store *s = store_of(m);
+
+	if (file != MEDIUM_CARD_FILE)
+		host_read(s->base.host,
+			  s->base.host->base + file * CHUNK_BYTES + at, len);
+}
+
 /* One call is one write to the kernel, also of several vectors. */
 static int
 card_pwritev(struct medium *m, uint32_t file, const struct iovec *iov, int n,
@@ -144,6 +155,7 @@ static const struct medium_ops card_ops = {
 	.size = card_size,
 	.pread = card_pread,
 	.pwritev = card_pwritev,
+	.prefetch = card_prefetch,
 	.sync = card_sync,
 	.sync_dir = card_nothing,
 	.lock = card_nothing,

@@ -188,6 +188,7 @@ enum lbs_stat {
 	LBS_STAT_CARD_FILL_BYTES,	/* chunk files filled ahead */
 	LBS_STAT_CARD_READ_BYTES,
 	LBS_STAT_CARD_WRITE_CALLS, LBS_STAT_CARD_READ_CALLS,
+	LBS_STAT_CARD_PREFETCH_CALLS,	/* stretches asked for ahead of reading */
 	LBS_STAT_CARD_SYNCS,
 	LBS_STAT_META_COMMITS,		/* commits on internal flash */
 	LBS_STAT_META_ANCHORS,		/* of these, anchors alone */

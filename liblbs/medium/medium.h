@@ -32,7 +32,7 @@ struct medium;
 
 enum { MEDIUM_OPEN_RDONLY = 1, MEDIUM_OPEN_CREATE = 2 };
 
-/* All return 0 or a negative errno. Thread-safe, but for two opens at a time and
+/* Those that give an int return 0 or a negative errno. Thread-safe, but for two opens at a time and
  * for close: opening one file disturbs no call on another. */
 struct medium_ops {
 	/* Opens a file for the calls below; CREATE makes it if missing.
@@ -48,6 +48,10 @@ struct medium_ops {
 	/* Writes all or fails; the vectors are not changed. */
 	int (*pwritev)(struct medium *, uint32_t file, const struct iovec *iov,
 		       int iov_count, uint64_t offset);
+	/* This will be read soon: a hint, which may do nothing. NULL where there
+	 * is nothing to gain. */
+	void (*prefetch)(struct medium *, uint32_t file, uint64_t offset,
+			 size_t len);
 	int (*sync)(struct medium *, uint32_t file);
 	int (*sync_dir)(struct medium *);
 	/* Takes the card's lock, which ends with close or the process.

@@ -175,6 +175,25 @@ posix_pwritev(struct medium *m, uint32_t file, const struct iovec *iov,
 		       : write_rest(fd, iov, iov_count, offset, (size_t)n);
 }
 
+/* Linux forgets what of one call is beyond the device's read-ahead, which is 128 KiB
+ * unless somebody has set it (mm/readahead.c, force_page_cache_ra). */
+#define PREFETCH_BYTES (128u * 1024)
+
+static void
+posix_prefetch(struct medium *m, uint32_t file, uint64_t offset, size_t len)
+{
+	int fd = fd_of(m, file);
+
+	while (fd >= 0 && len) {
+		size_t part = len < PREFETCH_BYTES ? len : PREFETCH_BYTES;
+
+		posix_fadvise(fd, (off_t)offset, (off_t)part,
+			      POSIX_FADV_WILLNEED);
+		offset += part;
+		len -= part;
+	}
+}
+
 static int
 posix_sync(struct medium *m, uint32_t file)
 {
@@ -234,6 +253,7 @@ static const struct medium_ops posix_ops = {
 	.size = posix_size,
 	.pread = posix_pread,
 	.pwritev = posix_pwritev,
+	.prefetch = posix_prefetch,
 	.sync = posix_sync,
 	.sync_dir = posix_sync_dir,
 	.lock = posix_lock,

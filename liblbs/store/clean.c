@@ -505,6 +505,21 @@ append(lbs_store *s, struct batch *b)
 	return rc;
 }
 
+/* In logical order they lie all over the victims: all at once the kernel can fetch
+ * them in the card's order. */
+static void
+fetch(lbs_store *s, const struct clean_block *b, size_t n)
+{
+	uint64_t *positions = malloc(n * sizeof *positions);
+
+	if (!positions)
+		return;
+	for (size_t i = 0; i < n; i++)
+		positions[i] = b[i].position;
+	store_prefetch(s, positions, n);
+	free(positions);
+}
+
 /* Blocks of like age make up one segment of the cleaner's, in logical order: what
  * died together leaves together, and what is read in sequence lies in sequence. */
 static void
@@ -519,6 +534,7 @@ next_group(lbs_store *s)
 	if (n > c->count - c->next)
 		n = c->count - c->next;
 	c->group_end = c->next + n;
+	fetch(s, c->blocks + c->next, n);
 	qsort(c->blocks + c->next, n, sizeof *c->blocks, by_key);
 }
 

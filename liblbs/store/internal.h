@@ -23,6 +23,7 @@
 #include "liblbs/log/segtab.h"
 #include "liblbs/map/map.h"
 #include "liblbs/meta/meta.h"
+#include "liblbs/store/ahead.h"
 #include "liblbs/store/env.h"
 #include "liblbs/store/range.h"
 
@@ -53,6 +54,7 @@ struct lbs_vdisk {
 	char name[64];
 	uint64_t size_bytes;
 	uint32_t layer;
+	struct ahead ahead;
 };
 
 struct posix;
@@ -96,9 +98,7 @@ struct lbs_store {
 		pthread_mutex_t lock;
 		pthread_cond_t done;
 		int leading;
-		struct cut wanted;	/* the latest cut anyone waits for */
 		uint8_t *chunks;	/* scratch of the leader */
-		uint64_t wanted_bytes;	/* log bytes that it covers at least */
 	} flush;
 	_Atomic uint64_t log_bytes_anchored; /* how far the anchor covers it */
 	_Atomic uint64_t durable_recno;
@@ -232,6 +232,11 @@ int store_flush(lbs_store *s);
 int store_sync_chunks(lbs_store *s, struct stream *st, uint8_t *chunks);
 /* The same, and also an anchor when freshness=checkpoint would do without. */
 int store_flush_anchored(lbs_store *s);
+/* prefetch.c: asks the kernel for frames, in the card's order; positions is sorted,
+ * zeroes are left out. */
+void store_prefetch(lbs_store *s, uint64_t *positions, size_t n);
+/* Of a read that goes on in sequence, what comes next. */
+void store_read_ahead(lbs_vdisk *v, uint64_t offset, size_t len);
 /* Commits the anchor with whatever transaction is open; db is held. */
 int store_anchor_in(lbs_store *s, const struct cut *cut);
 

@@ -275,6 +275,7 @@ lbs_vdisk_readv(lbs_vdisk *v, const struct iovec *iov, int iov_count,
 		return LBS_EFORK;
 	count(v->store, LBS_STAT_READ_OPS, 1);
 	count(v->store, LBS_STAT_READ_BYTES, len);
+	store_read_ahead(v, offset, len);
 	while (len && rc == 0) {
 		size_t n = READ_BLOCKS * BLOCK_BYTES - offset % BLOCK_BYTES;
 

@@ -22,6 +22,7 @@ static const char *const names[LBS_STAT_COUNT] = {
 	[LBS_STAT_CARD_READ_BYTES] = "card_read_bytes",
 	[LBS_STAT_CARD_WRITE_CALLS] = "card_write_calls",
 	[LBS_STAT_CARD_READ_CALLS] = "card_read_calls",
+	[LBS_STAT_CARD_PREFETCH_CALLS] = "card_prefetch_calls",
 	[LBS_STAT_CARD_SYNCS] = "card_syncs",
 	[LBS_STAT_META_COMMITS] = "meta_commits",
 	[LBS_STAT_META_ANCHORS] = "meta_anchors",

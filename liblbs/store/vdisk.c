@@ -26,6 +26,7 @@ lbs_vdisk_open(lbs_store *s, const char *name, lbs_vdisk **out)
 		strcpy(v->name, name);
 		v->size_bytes = s->vdisks[i].size_bytes;
 		v->layer = s->vdisks[i].layer;
+		ahead_init(&v->ahead);
 		*out = v;
 		return 0;
 	}
@@ -35,6 +36,8 @@ lbs_vdisk_open(lbs_store *s, const char *name, lbs_vdisk **out)
 API void
 lbs_vdisk_close(lbs_vdisk *v)
 {
+	if (v)
+		ahead_free(&v->ahead);
 	free(v);
 }
 
