@@ -226,6 +226,11 @@ $(BUILD)/bench/micro $(BUILD)/bench/speed: $(BUILD)/bench/%: $(BUILD)/bench/%.o 
 	$(LINK) $^ $(LDLIBS)
 $(BUILD)/bench/clean: $(BUILD)/bench/clean.o $(LIB)
 	$(LINK) $^ -Wl,--wrap=aead_seal -Wl,--wrap=aead_open $(LDLIBS)
+$(BUILD)/bench/queue: $(BUILD)/bench/queue.o $(LIB)
+	$(LINK) $^ $(LDLIBS)
+.PHONY: bench-queue
+bench-queue: $(BUILD)/bench/queue ## queues beside plain calls (QUICK=1: shorter)
+	$< $(if $(JSON),--json $(JSON))
 .PHONY: bench-clean bench-zip
 bench-zip: all ## what compression saves and costs on a real file system (QUICK=1: shorter)
 	bench/zip.sh $(if $(JSON),--json $(JSON))

@@ -4,7 +4,7 @@ ZIP_SRC    := zip/zip.c
 FORMAT_SRC := liblbs/format/card.c liblbs/format/segment.c liblbs/format/record.c \
               liblbs/format/index.c liblbs/format/runs.c
 LIBLBS_SRC := $(CRYPTO_SRC) $(ZIP_SRC) $(FORMAT_SRC) \
-              liblbs/error.c \
+              liblbs/error.c liblbs/thread.c \
               liblbs/medium/posix.c \
               liblbs/meta/meta.c liblbs/meta/rows.c liblbs/meta/schema.c liblbs/meta/mapstore.c liblbs/meta/countvfs.c \
               liblbs/meta/damaged.c liblbs/meta/salvage.c liblbs/meta/salvage_rows.c liblbs/meta/salvage_map.c \
@@ -18,7 +18,8 @@ LIBLBS_SRC := $(CRYPTO_SRC) $(ZIP_SRC) $(FORMAT_SRC) \
               liblbs/store/ahead.c liblbs/store/prefetch.c liblbs/store/io.c liblbs/store/flush.c liblbs/store/checkpoint.c liblbs/store/slice.c liblbs/store/mapwrite.c \
               liblbs/store/fill.c liblbs/store/run.c liblbs/store/fork.c liblbs/store/card.c liblbs/store/stat.c \
               liblbs/store/range.c liblbs/store/background.c liblbs/store/metaroom.c \
-              liblbs/store/victim.c liblbs/store/clean.c liblbs/store/clean_list.c liblbs/store/clean_now.c liblbs/store/room.c
+              liblbs/store/victim.c liblbs/store/clean.c liblbs/store/clean_list.c liblbs/store/clean_now.c liblbs/store/room.c liblbs/store/short.c \
+              liblbs/queue/queue.c liblbs/queue/worker.c liblbs/queue/done.c
 
 COMMON_SRC := tools/common/keyopt.c tools/common/names.c tools/common/options.c \
               tools/common/progress.c tools/common/report.c tools/common/serving.c \

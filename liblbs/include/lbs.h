@@ -292,6 +292,135 @@ int lbs_vdisk_extents(lbs_vdisk *vdisk, uint64_t len_bytes,
 				uint64_t len_bytes, int is_data),
 		      void *ctx) __attribute__((warn_unused_result));
 
+/* ---- queues ------------------------------------------------------------ */
+
+/* Many requests in flight, for an event loop that must not wait for a card: they
+ * are performed by the queue's own threads, which start in lbs_queue_open (never
+ * before a fork that the caller still means to do).
+ *
+ * A request is submitted, performed, completed, and then told: either to a
+ * callback, or to whoever calls lbs_queue_reap when lbs_queue_fd is readable.
+ * Requests in flight together are performed in any order and side by side, those
+ * that overlap included: as with a disk, who needs an order waits for the first
+ * to be told before submitting the second. What has completed is seen by every
+ * request submitted afterwards, on any queue or handle.
+ *
+ * Flush is the barrier of power cuts: it makes durable whatever had completed
+ * when it was submitted (told or not), by any queue or call of the store. It does
+ * not wait for what is still in flight, nor does that wait for it. Flushes and
+ * LBS_FUA requests that wait at the same time share one sync, which keeps one
+ * thread busy, never more.
+ *
+ * Memory: lbs_queue_open allocates depth slots of about 100 bytes; submitting
+ * allocates nothing. Buffers are used where they lie. */
+typedef struct lbs_queue lbs_queue;
+
+/* What a request does: as the call of that name does it. */
+enum lbs_op {
+	LBS_OP_READ = 1, LBS_OP_WRITE = 2, LBS_OP_FLUSH = 3,
+	LBS_OP_DISCARD = 4, LBS_OP_WRITE_ZEROES = 5
+};
+
+/* Copied by lbs_queue_submit. What iov points to, and the buffers, stay where
+ * and as they are until the request is told. */
+struct lbs_request {
+	lbs_vdisk *vdisk;	/* of the queue's store */
+	int op;			/* LBS_OP_... */
+	unsigned flags;		/* LBS_FUA, where the call takes it */
+	uint64_t offset_bytes;
+	uint64_t len_bytes;	/* of discards and zeroes; else unused */
+	const struct iovec *iov; /* of reads and writes; else unused */
+	int iov_count;
+	void *user;		/* handed back */
+};
+
+/* result: 0 or LBS_E..., as the call's. */
+struct lbs_completion {
+	void *user;
+	int result;
+};
+
+/* Called once for each request, by the thread that performed it, without any
+ * lock: by several threads at a time, in no order. May submit and cancel; must
+ * neither close, drain nor wait for the queue, and holds up others while it
+ * runs. */
+typedef void lbs_done_fn(void *ctx, void *user, int result);
+
+enum {
+	LBS_QUEUE_WAITER = 1	/* whoever submits calls lbs_queue_wait next: a
+				 * lone request is left to that call, and no
+				 * thread is woken for it */
+};
+
+struct lbs_queue_options {
+	uint32_t struct_size;	/* sizeof(struct lbs_queue_options) */
+	uint32_t flags;		/* LBS_QUEUE_WAITER */
+	uint32_t workers;	/* threads, 1 to 64; 0 = 2. With one, all else
+				 * waits while it syncs the card */
+	uint32_t depth;		/* requests that may be submitted and not yet
+				 * told, 1 to 65536; 0 = 128 */
+	lbs_done_fn *done;	/* NULL = completions are reaped */
+	void *done_ctx;
+};
+
+/* Makes a queue and starts its threads, with all signals blocked. options may be
+ * NULL. The caller owns the result and closes it before the store. LBS_EINVAL,
+ * LBS_ENOMEM (also: no thread), LBS_EFORK. */
+int lbs_queue_open(lbs_store *store, const struct lbs_queue_options *options,
+		   lbs_queue **out) __attribute__((warn_unused_result));
+
+/* Submits requests[0..count) and returns how many were taken: fewer than count
+ * when depth is reached; the rest has to be submitted again once something was
+ * told. Never waits for the card, for internal flash or for another request: it
+ * copies, and wakes a thread at most. Without a callback, a lone write of whole
+ * blocks, up to 16 KiB, with nothing else in flight is performed at once where it
+ * has only to be encrypted and handed to the kernel: that takes some 10
+ * microseconds, as long as handing it to a thread. (The kernel may hold up who
+ * writes more than it wants to keep in memory; the library syncs long before.) A request that is wrong (no such
+ * operation, out of range) is taken and told LBS_EINVAL. LBS_EFORK. */
+int lbs_queue_submit(lbs_queue *queue, const struct lbs_request *requests,
+		     unsigned count) __attribute__((warn_unused_result));
+
+/* For poll(2), epoll(7) and the like: readable when there is something to reap,
+ * and until it was reaped; now and then readable with nothing to reap. Several
+ * completions make it readable once: while nobody has reaped, more of them cost
+ * no further call, and a thread that has more short work at hand may finish a
+ * few requests before it wakes the sleeper. Only to be polled: the
+ * queue reads and writes it, and closes it. LBS_EINVAL with a callback. */
+int lbs_queue_fd(lbs_queue *queue);
+
+/* Takes up to max completions, in the order in which they completed, and returns
+ * how many; 0 if there are none. Never waits, except that it looks for so many
+ * microseconds (0 to 1000000, as a rule 0) before it returns 0: a thread
+ * that would soon be woken again anyway saves both sides the sleep and the
+ * wake-up, and burns its processor meanwhile. LBS_EFORK, LBS_EINVAL. */
+int lbs_queue_reap(lbs_queue *queue, struct lbs_completion *out, unsigned max,
+		   unsigned look_us) __attribute__((warn_unused_result));
+
+/* As reap, but waits for at least one completion and works meanwhile: what
+ * nobody performs yet is performed by the caller. For callers without an event
+ * loop; one at a time in flight costs them next to nothing over a plain call.
+ * 0 if nothing is in flight. LBS_EFORK, LBS_EINVAL (also: with a callback). */
+int lbs_queue_wait(lbs_queue *queue, struct lbs_completion *out, unsigned max)
+	__attribute__((warn_unused_result));
+
+/* Cancels what bears that user pointer and has not been begun: it is told
+ * LBS_ECANCELLED, and nothing of it was done. (With a callback, by this call.)
+ * What has been begun ends and is told as ever. Returns how many were
+ * cancelled, or LBS_EFORK. */
+int lbs_queue_cancel(lbs_queue *queue, void *user);
+
+/* Waits until nothing is in flight and, with a callback, all was told; works
+ * meanwhile. For pausing a guest. Flush afterwards for what has to be durable.
+ * LBS_EFORK. */
+int lbs_queue_drain(lbs_queue *queue);
+
+/* Drains the queue, ends its threads and frees it. Completions that nobody
+ * reaped are dropped; what they tell has been done all the same. No other call
+ * may be under way or follow. NULL is allowed. In a child of the process that
+ * opened it: LBS_EFORK, and nothing is done. */
+int lbs_queue_close(lbs_queue *queue);
+
 #ifdef __cplusplus
 }
 #endif

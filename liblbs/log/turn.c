@@ -11,16 +11,6 @@
 /* Some 4 microseconds, about what a sleep and a wake-up cost. Counted, not timed. */
 #define LOOK_TIMES 200
 
-static void
-relax(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-	__builtin_ia32_pause();
-#elif defined(__aarch64__) || defined(__arm__)
-	__asm__ volatile("yield");
-#endif
-}
-
 void
 turns_init(struct turns *all)
 {
@@ -57,7 +47,7 @@ look(struct turn *t, struct turns *all)
 	    atomic_exchange_explicit(&all->looking, 1, memory_order_relaxed))
 		return what;
 	for (int i = 0; i < all->times && what == TURN_PENDING; i++) {
-		relax();
+		turn_relax();
 		what = take(t);
 	}
 	atomic_store_explicit(&all->looking, 0, memory_order_relaxed);

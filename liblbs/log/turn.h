@@ -31,6 +31,17 @@ struct turns {
 	int times;		/* how often; constant */
 };
 
+/* For a thread that looks again and again. */
+static inline void
+turn_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__) || defined(__arm__)
+	__asm__ volatile("yield");
+#endif
+}
+
 void turns_init(struct turns *all);
 void turn_init(struct turn *t);
 /* Waits until the turn is given: TURN_LOOK (then it is pending again) or

@@ -5,6 +5,7 @@
  * after a write, which is how the tests make it repeatable.
  */
 #include "liblbs/store/internal.h"
+#include "liblbs/thread.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -148,7 +149,7 @@ background_start(lbs_store *s)
 		w->repeat = kind[i].repeat;
 		w->tick = kind[i].tick;
 		pthread_cond_init(&w->wake, &attr);
-		if (pthread_create(&w->thread, NULL, work, w)) {
+		if (thread_start(&w->thread, work, w)) {
 			background_stop(s);
 			pthread_condattr_destroy(&attr);
 			return fail(&s->log, LBS_ENOMEM,

@@ -243,6 +243,10 @@ int store_anchor_in(lbs_store *s, const struct cut *cut);
 /* stat.c: totals since the store was made. */
 void store_totals(lbs_store *s, struct meta_total *out);
 
+/* short.c: 1 if a write waits for no medium, as far as can be told. */
+int store_write_is_short(lbs_vdisk *v, uint64_t len_bytes,
+			 uint64_t offset_bytes);
+
 /* metaroom.c: 1 while internal flash has room for what a write may cost it. */
 int store_meta_has_room(lbs_store *s);
 

@@ -67,3 +67,14 @@ range_leave(struct ranges *r, struct range *range)
 		pthread_cond_broadcast(&r->left);
 	pthread_mutex_unlock(&r->lock);
 }
+
+int
+ranges_are_free(struct ranges *r)
+{
+	int is_free;
+
+	pthread_mutex_lock(&r->lock);
+	is_free = !r->head;
+	pthread_mutex_unlock(&r->lock);
+	return is_free;
+}

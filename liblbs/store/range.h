@@ -30,5 +30,7 @@ void ranges_destroy(struct ranges *r);
  * caller's and in place until range_leave. */
 void range_enter(struct ranges *r, struct range *range);
 void range_leave(struct ranges *r, struct range *range);
+/* 1 if nobody is in one at this moment. */
+int ranges_are_free(struct ranges *r);
 
 #endif

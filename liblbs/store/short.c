@@ -1,0 +1,34 @@
+/*
+ * short.c - is a write short, so that an event loop may do it itself? It then
+ * encrypts and hands the kernel a few pages, and waits for no medium, as far as
+ * can be told beforehand. Others may change that meanwhile, so every limit is looked at
+ * well before it would make a write wait.
+ */
+#include "liblbs/store/clean.h"
+
+/* Encrypting takes about a microsecond a KiB. */
+#define SHORT_BYTES (16u << 10)
+
+int
+store_write_is_short(lbs_vdisk *v, uint64_t len, uint64_t offset)
+{
+	lbs_store *s = v->store;
+	struct stream_stats st;
+
+	/* Refused at once. */
+	if (store_may_write(s))
+		return 1;
+	/* Without threads it does their work; part of a block is read first. */
+	if (!s->background || len > SHORT_BYTES || offset % BLOCK_BYTES ||
+	    len % BLOCK_BYTES || atomic_load(&s->meta_low))
+		return 0;
+	/* No new segment, and no sync that writers wait for: that comes at twice
+	 * as much. */
+	stream_stats(s->stream, &st);
+	if (stream_rest(s->stream) < 8 * SHORT_BYTES ||
+	    st.unsynced_bytes >= s->sync_bytes + s->sync_bytes / 2)
+		return 0;
+	return map_allows(s->map, (uint32_t)(len / BLOCK_BYTES)) &&
+	       !map_wants_checkpoint(s->map) &&
+	       s->cleaner->phase == CLEAN_IDLE && ranges_are_free(&s->ranges);
+}
