@@ -25,10 +25,12 @@ PROGRAMS := lbs lbs-nbd lbs-fuse mount.lbs lbsck nbdkit-lbs-plugin.so
 OUT      := $(if $(filter build,$(BUILD)),.,$(BUILD))
 
 .PHONY: all
-all: $(PROGRAMS:%=$(OUT)/%) ## build the programs and the nbdkit plugin
+all: $(PROGRAMS:%=$(OUT)/%) libs ## build the programs, the nbdkit plugin and the library
 
 OBJ = $(patsubst %.c,$(BUILD)/%.o,$(1))
 LIB := $(BUILD)/liblbs.a
+
+include install.mk
 
 # <fuse.h> is seen by its front end alone.
 $(BUILD)/frontends/fuse/%.o: CPPFLAGS += $(shell pkg-config --cflags fuse3 2>/dev/null)
@@ -147,7 +149,7 @@ check: deps ## install what is missing, build, run the tests
 	tests/run -t 300 $(UNIT_RUNS) $(LAB_RUNS) \
 		"crash-quick=$(TESTBIN)/crash_test --quick --json $(BUILD)/crash-quick.json" \
 		"sim-quick=$(TESTBIN)/sim_test --seeds 60" \
-		"layers=tests/layers_test.sh" "cli=tests/cli_test.sh" \
+		"layers=tests/layers_test.sh" "install=tests/install_test.sh" "abi=tests/abi_test.sh" "cli=tests/cli_test.sh" \
 		$(CONFORMANCE_RUNS) $(E2E_RUNS) $(ATTACK_RUNS) \
 		"clang=$(MAKE) -s BUILD=build-clang CC=clang CFLAGS='-O2 -g -Werror' all" \
 		-t 600 "valgrind=$(MAKE) -s check-valgrind"

@@ -19,6 +19,7 @@ LIBLBS_SRC := $(CRYPTO_SRC) $(ZIP_SRC) $(FORMAT_SRC) \
               liblbs/store/fill.c liblbs/store/run.c liblbs/store/fork.c liblbs/store/card.c liblbs/store/stat.c \
               liblbs/store/range.c liblbs/store/background.c liblbs/store/metaroom.c \
               liblbs/store/victim.c liblbs/store/clean.c liblbs/store/clean_list.c liblbs/store/clean_now.c liblbs/store/room.c liblbs/store/short.c \
+              liblbs/store/event.c \
               liblbs/queue/queue.c liblbs/queue/worker.c liblbs/queue/done.c
 
 COMMON_SRC := tools/common/keyopt.c tools/common/names.c tools/common/options.c \

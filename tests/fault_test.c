@@ -39,7 +39,10 @@ static void test_failed_sync(void **state)
 		assert_code(w, world_write(w, 0, 20 * KIB, 0), 0);
 		simdisk_fault(w->disk, SIM_CARD, SIM_SYNC, 0, 1, EIO,
 			      SIM_FAULT_DROP);
+		assert_int_equal(lbs_store_events(w->store), 0);
 		assert_code(w, world_flush(w), LBS_EIO);
+		assert_int_equal(lbs_store_events(w->store),
+				 LBS_EVENT_CARD_GONE | LBS_EVENT_FAILED);
 		/* Failure is a state: no flush succeeds over lost pages. */
 		assert_true(world_flush(w) < 0);
 		assert_true(world_write(w, 0, 4096, 0) < 0);
@@ -109,6 +112,8 @@ static void test_failed_append(void **state)
 			for (i = 0, rc = 0; i < 20 && rc == 0; i++)
 				rc = world_write(w, (uint64_t)i * 40960, 70000, 0);
 			assert_code(w, rc, LBS_EIO);
+			assert_int_equal(lbs_store_events(w->store),
+					 LBS_EVENT_CARD_GONE | LBS_EVENT_FAILED);
 			/* Nothing behind a failure is acknowledged. */
 			assert_true(lbs_vdisk_write(w->vdisk, "x", 1, 0, 0) < 0);
 			assert_true(world_flush(w) < 0);

@@ -40,30 +40,32 @@ add(struct arguments *args, const char *prefix, const char *text)
 	args->list[args->count++] = arg;
 }
 
-/* In the build tree the plugin lies beside the program; installed, nbdkit knows
- * where. */
+/* Where the plugin was installed, seen from the program: both may be moved
+ * together. */
+#ifndef LBS_PLUGINDIR
+#define LBS_PLUGINDIR "../lib/nbdkit/plugins"
+#endif
+
+/* In the build tree the plugin lies beside the program. Where it is in neither
+ * place, nbdkit may know. */
 static void
 add_plugin(struct arguments *args)
 {
-	char path[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 64);
+	static const char *const places[] = { "", LBS_PLUGINDIR "/" };
+	char self[PATH_MAX], path[PATH_MAX + sizeof(LBS_PLUGINDIR) + 32];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	char *slash;
 
-	if (n > 0) {
-		path[n] = '\0';
-		slash = strrchr(path, '/');
-		strcpy(slash ? slash : path, "/nbdkit-lbs-plugin.so");
+	self[n > 0 ? n : 0] = '\0';
+	slash = strrchr(self, '/');
+	for (size_t i = 0; slash && i < sizeof(places) / sizeof(*places); i++) {
+		snprintf(path, sizeof(path), "%.*s/%snbdkit-lbs-plugin.so",
+			 (int)(slash - self), self, places[i]);
 		if (access(path, R_OK) == 0) {
 			add(args, path, "");
 			return;
 		}
 	}
-#ifdef LBS_PLUGINDIR
-	if (access(LBS_PLUGINDIR "/nbdkit-lbs-plugin.so", R_OK) == 0) {
-		add(args, LBS_PLUGINDIR "/nbdkit-lbs-plugin.so", "");
-		return;
-	}
-#endif
 	add(args, "lbs", "");
 }
 

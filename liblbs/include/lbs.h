@@ -227,8 +227,15 @@ enum lbs_stat {
 };
 /* The JSON key of a counter, e.g. "write_bytes"; NULL past the end. */
 const char *lbs_stat_name(int stat);
-/* Reads all counters at once; values has room for LBS_STAT_COUNT. */
-void lbs_store_stat(lbs_store *store, uint64_t values[LBS_STAT_COUNT]);
+/* Reads all counters at once, the first count of them: a program may have been
+ * compiled when there were fewer. Those that the library does not know are 0. */
+void lbs_store_stats(lbs_store *store, uint64_t *values, unsigned count);
+/* The same for those that this header knows. */
+static inline void
+lbs_store_stat(lbs_store *store, uint64_t values[LBS_STAT_COUNT])
+{
+	lbs_store_stats(store, values, LBS_STAT_COUNT);
+}
 /* The sentence of the error that stopped writes, or "" (static storage of the
  * store, valid until close). */
 const char *lbs_store_failure(lbs_store *store);
@@ -241,6 +248,30 @@ int lbs_store_checkpoint(lbs_store *store);
  * store. */
 int lbs_store_clean(lbs_store *store, unsigned flags, lbs_progress_fn *progress,
 		    void *progress_ctx) __attribute__((warn_unused_result));
+
+/* ---- events ------------------------------------------------------------ */
+
+/* What a hypervisor may want to act on without being told by a request of its own:
+ * show it, pause the guest, ask for the card. */
+enum {
+	LBS_EVENT_CARD_GONE = 1,  /* the card failed a read, a write or a sync: as
+				   * a rule it was pulled */
+	LBS_EVENT_FAILED = 2,	  /* the store takes no more writes until it is
+				   * opened again: lbs_store_failure says why */
+	LBS_EVENT_SPACE_LOW = 4,  /* fifteen sixteenths of what may live does */
+	LBS_EVENT_FULL = 8,	  /* a write got LBS_ENOSPC */
+	LBS_EVENT_INTEGRITY = 16, /* a block did not authenticate */
+	LBS_EVENT_META_LOW = 32	  /* internal flash is nearly full */
+};
+
+/* For poll(2) and the like: readable when lbs_store_events has something to give,
+ * and now and then when it has not. Made by the first call, closed with the
+ * store; only to be polled. LBS_ENOMEM (no descriptor), LBS_EFORK. */
+int lbs_store_event_fd(lbs_store *store);
+/* Takes the events since the last call: LBS_EVENT_... or'ed, 0 for none. How often
+ * each happened is in the counters, the sentences are in the log. Never waits; no
+ * thread of the library calls back. */
+unsigned lbs_store_events(lbs_store *store);
 
 /* ---- vdisks ------------------------------------------------------------ */
 

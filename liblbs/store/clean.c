@@ -381,6 +381,7 @@ read_run(lbs_store *s, struct batch *b, uint32_t i, uint32_t n, uint32_t bytes,
 				c->plain + (size_t)*kept * BLOCK_BYTES,
 				&b->stored[*kept])) {
 			count(s, LBS_STAT_INTEGRITY_ERRORS, 1);
+			store_event(s, LBS_EVENT_INTEGRITY);
 			continue;
 		}
 		b->block[(*kept)++] = *block;

@@ -34,6 +34,7 @@ store_fail(lbs_store *s, int code, const char *format, ...)
 	pthread_mutex_unlock(&s->failure_lock);
 	if (first) {
 		count(s, LBS_STAT_IO_ERRORS, 1);
+		store_event(s, LBS_EVENT_FAILED);
 		code = fail(&s->log, code, "%s; the store takes no more writes",
 			    s->failure);
 	}

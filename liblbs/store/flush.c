@@ -70,6 +70,7 @@ store_sync_chunks(lbs_store *s, struct stream *st, uint8_t *dirty)
 		else
 			err = card->ops->sync(card, i);
 		if (err) {
+			store_event(s, LBS_EVENT_CARD_GONE);
 			medium_file_name(i, name);
 			rc = store_fail(s, LBS_EIO,
 					"the card failed to sync %s (%s): check "

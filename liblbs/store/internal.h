@@ -123,6 +123,10 @@ struct lbs_store {
 	pthread_mutex_t failure_lock;
 	char failure[512];
 
+	_Atomic unsigned events; /* LBS_EVENT_... not yet taken */
+	_Atomic int event_fd;	/* -1: nobody has asked for it */
+	_Atomic int space_low;
+
 	_Atomic uint64_t stat[LBS_STAT_COUNT];
 	struct meta_total before; /* totals of the sessions before this one;
 				   * constant after open */
@@ -167,6 +171,9 @@ int store_may_write(lbs_store *s);
 /* Stops writing for good; the first reason stands. Returns code. */
 int store_fail(lbs_store *s, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* event.c: something happened. Under any lock. */
+void store_event(lbs_store *s, unsigned event);
 
 /* run.c: the run file of a POSIX store. */
 struct run_file;

@@ -119,6 +119,7 @@ damaged(lbs_vdisk *v, uint64_t lba, uint64_t position)
 	uint32_t segment = position_segment(position);
 
 	count(s, LBS_STAT_INTEGRITY_ERRORS, 1);
+	store_event(s, LBS_EVENT_INTEGRITY);
 	medium_file_name(geometry_chunk(&s->geometry, segment), name);
 	return fail(&s->log, LBS_EDAMAGED,
 		    "the block at offset %llu of vdisk %s does not "
@@ -172,6 +173,7 @@ read_span(lbs_vdisk *v, uint64_t lba, const uint64_t *positions, uint32_t n,
 	count(s, LBS_STAT_CARD_READ_CALLS, 1);
 	if (got < 0) {
 		count(s, LBS_STAT_IO_ERRORS, 1);
+		store_event(s, LBS_EVENT_CARD_GONE);
 		return fail(&s->log, code_of_errno((int)got) == LBS_ENOMEM
 					     ? LBS_ENOMEM
 					     : LBS_EIO,
@@ -300,7 +302,7 @@ lbs_vdisk_read(lbs_vdisk *v, void *buf, size_t len, uint64_t offset)
 
 /* Appends a change once there is room in the map and on the card. */
 static int
-append(lbs_store *s, struct append_change *c)
+append_admitted(lbs_store *s, struct append_change *c)
 {
 	int is_unmap = c->kind == RECORD_UNMAP, rc;
 	unsigned tries = 0;
@@ -334,6 +336,16 @@ append(lbs_store *s, struct append_change *c)
 		if (rc <= 0)
 			return rc ? rc : LBS_ENOSPC;
 	}
+}
+
+static int
+append(lbs_store *s, struct append_change *c)
+{
+	int rc = append_admitted(s, c);
+
+	if (rc == LBS_ENOSPC)
+		store_event(s, LBS_EVENT_FULL);
+	return rc;
 }
 
 /* A guest write of up to GROUP_BYTES being turned into blocks. */

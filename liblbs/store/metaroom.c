@@ -17,12 +17,14 @@ store_meta_has_room(lbs_store *s)
 	if (!s->env.meta_free)
 		return 1;
 	low = s->env.meta_free(s->env.meta_free_ctx) < META_ROOM_BYTES;
-	if (low && !atomic_exchange(&s->meta_low, 1))
+	if (low && !atomic_exchange(&s->meta_low, 1)) {
+		store_event(s, LBS_EVENT_META_LOW);
 		warn(&s->log, LBS_EMETAFULL,
 		     "internal flash has less than %llu MiB left: new writes "
 		     "get \"no space\" until there is room beside the metadata "
 		     "file", META_ROOM_BYTES >> 20);
-	else if (!low)
+	} else if (!low) {
 		atomic_store(&s->meta_low, 0);
+	}
 	return !low;
 }

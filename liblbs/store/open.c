@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "crypto/secret.h"
 #include "liblbs/meta/mapstore.h"
@@ -64,6 +65,7 @@ store_new(const struct store_env *env, const struct lbs_open_options *options)
 		return NULL;
 	s->forks = store_forks();
 	s->env = *env;
+	s->event_fd = -1;
 	if (options) {
 		s->log = (struct logger){ options->log, options->log_ctx };
 		s->rdonly = (options->flags & LBS_RDONLY) != 0;
@@ -87,6 +89,8 @@ store_free(lbs_store *s, int abandon)
 {
 	if (!s)
 		return;
+	if (s->event_fd >= 0)
+		close(s->event_fd);
 	cleaner_free(s);
 	stream_free(s->stream);
 	map_free(s->map);

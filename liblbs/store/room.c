@@ -66,14 +66,18 @@ void
 store_room_settle(lbs_store *s)
 {
 	uint32_t filled, free, n = s->geometry.segment_count;
+	uint64_t live = segtab_live_total(s->segtab), max;
+	int low;
 
 	segtab_room(s->segtab, &filled, &free);
 	/* A card that is full before the capacity is: what is there counts. */
 	if (atomic_load(&s->card_full))
 		n = filled;
-	map_set_live(s->map, segtab_live_total(s->segtab),
-		     room_live_max(n, s->reserve_segments,
-				   s->geometry.segment_bytes));
+	max = room_live_max(n, s->reserve_segments, s->geometry.segment_bytes);
+	map_set_live(s->map, live, max);
+	low = live > max - max / 16;
+	if (!atomic_exchange(&s->space_low, low) && low)
+		store_event(s, LBS_EVENT_SPACE_LOW);
 }
 
 /* ---- who may take what --------------------------------------------------- */

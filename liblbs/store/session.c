@@ -73,6 +73,8 @@ hook_applied(void *ctx, const struct map_change *changes, int n,
 void
 store_stream_failed(void *ctx, int code)
 {
+	if (code != LBS_ENOMEM)
+		store_event(ctx, LBS_EVENT_CARD_GONE);
 	store_fail(ctx, code, "the card failed while the log was written: check "
 		   "the card and open the store again");
 }

@@ -119,8 +119,8 @@ space(lbs_store *s, uint64_t v[LBS_STAT_COUNT])
 	v[LBS_STAT_RESERVE_BYTES] = kept * segment;
 }
 
-API void
-lbs_store_stat(lbs_store *s, uint64_t v[LBS_STAT_COUNT])
+static void
+read_all(lbs_store *s, uint64_t v[LBS_STAT_COUNT])
 {
 	struct meta_counters meta;
 	struct stream_stats st = { 0 };
@@ -172,6 +172,16 @@ lbs_store_stat(lbs_store *s, uint64_t v[LBS_STAT_COUNT])
 	v[LBS_STAT_CHECKPOINT_RECORD] = atomic_load(&s->checkpoint_recno);
 	v[LBS_STAT_FAILED] = atomic_load(&s->failed) != 0;
 	v[LBS_STAT_READ_ONLY] = (uint64_t)s->rdonly;
+}
+
+API void
+lbs_store_stats(lbs_store *s, uint64_t *values, unsigned n)
+{
+	uint64_t all[LBS_STAT_COUNT];
+
+	read_all(s, all);
+	for (unsigned i = 0; i < n; i++)
+		values[i] = i < LBS_STAT_COUNT ? all[i] : 0;
 }
 
 API const char *

@@ -1,0 +1,93 @@
+# The library that is installed, and where everything goes. What is installed stands
+# here, once: uninstall takes the same lists.
+
+LIBDIR        ?= $(PREFIX)/lib
+BINDIR        ?= $(PREFIX)/bin
+SBINDIR       ?= $(PREFIX)/sbin
+INCLUDEDIR    ?= $(PREFIX)/include
+MANDIR        ?= $(PREFIX)/share/man
+DOCDIR        ?= $(PREFIX)/share/doc/lbs
+COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
+UNITDIR       ?= $(PREFIX)/lib/systemd/system
+# nbdkit's own if it is below PREFIX, so that "nbdkit lbs" works; else beside the
+# library, where lbs-nbd looks.
+NBDKIT_DIR    := $(shell pkg-config --variable=plugindir nbdkit 2>/dev/null)
+NBDKIT_PLUGINDIR ?= $(if $(filter $(PREFIX)/%,$(NBDKIT_DIR)),$(NBDKIT_DIR),$(LIBDIR)/nbdkit/plugins)
+
+INSTALL_SBIN  := $(filter lbsck mount.lbs,$(PROGRAMS))
+INSTALL_BIN   := $(filter-out $(INSTALL_SBIN) %.so,$(PROGRAMS))
+INSTALL_MAN   := $(wildcard man/*.1 man/*.3 man/*.7 man/*.8)
+INSTALL_DOC   := README.md CHANGELOG.md LICENSE FORMAT.md DESIGN.md SECURITY.md $(wildcard docs/*.md)
+INSTALL_EXAMPLES := $(wildcard examples/*.c) $(wildcard systemd/*.env)
+INSTALL_UNITS := $(patsubst systemd/%.in,%,$(wildcard systemd/*.in))
+
+SONAME := liblbs.so.0
+SOFILE := liblbs.so.$(VERSION)
+LIBOUT := $(BUILD)/lib
+
+# Shared: programs of others link it. Our own programs carry what they need.
+$(LIBOUT)/$(SOFILE): $(call OBJ,$(LIBLBS_SRC)) liblbs/liblbs.map
+	@mkdir -p $(@D)
+	$(LINK) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=liblbs/liblbs.map $(if $(SAN),,-Wl$(comma)-z$(comma)defs) \
+		-Wl,--as-needed $(filter %.o,$^) $(LDLIBS)
+	@ln -sf $(SOFILE) $(@D)/$(SONAME)
+	@ln -sf $(SONAME) $(@D)/liblbs.so
+# Static, as one object in which only the calls of lbs.h are global: names of ours
+# cannot meet those of a program.
+$(LIBOUT)/liblbs.a: $(call OBJ,$(LIBLBS_SRC))
+	@mkdir -p $(@D)
+	@rm -f $@
+	ld -r -o $(LIBOUT)/liblbs.o $^
+	objcopy --localize-hidden $(LIBOUT)/liblbs.o
+	ar rcs $@ $(LIBOUT)/liblbs.o
+
+# lbs-nbd finds the plugin from where it lies itself.
+PLUGIN_FROM_BIN := $(shell realpath -m --relative-to='$(BINDIR)' '$(NBDKIT_PLUGINDIR)')
+$(BUILD)/tools/nbd_child.o: CPPFLAGS += -DLBS_PLUGINDIR='"$(PLUGIN_FROM_BIN)"'
+$(BUILD)/tools/nbd_child.o: $(BUILD)/plugindir
+$(BUILD)/plugindir: FORCE
+	@mkdir -p $(@D)
+	@echo '$(PLUGIN_FROM_BIN)' | cmp -s - $@ || echo '$(PLUGIN_FROM_BIN)' >$@
+
+.PHONY: libs abi install uninstall FORCE
+abi: libs ## keep the library's present binary interface (tests/abi)
+	tests/abi_test.sh --write
+libs: $(LIBOUT)/$(SOFILE) $(LIBOUT)/liblbs.a
+
+# $(call EACH,FILES,DIRECTORY,MODE)
+EACH = $(if $(strip $(1)),install -d $(DESTDIR)$(2) && install -m $(3) $(1) $(DESTDIR)$(2),:)
+FILL = sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR:$(PREFIX)/%=$${prefix}/%)|; s|@INCLUDEDIR@|$(INCLUDEDIR:$(PREFIX)/%=$${prefix}/%)|' \
+           -e 's|@BINDIR@|$(BINDIR)|g; s|@VERSION@|$(VERSION)|; s|@REQUIRES@|$(filter-out jansson fuse3,$(PKGS))|'
+
+install: all ## install below PREFIX (/usr/local), into DESTDIR if given
+	$(call EACH,$(INSTALL_BIN:%=$(OUT)/%),$(BINDIR),755)
+	$(call EACH,$(INSTALL_SBIN:%=$(OUT)/%),$(SBINDIR),755)
+	$(call EACH,$(OUT)/nbdkit-lbs-plugin.so,$(NBDKIT_PLUGINDIR),644)
+	$(call EACH,$(LIBOUT)/$(SOFILE) $(LIBOUT)/liblbs.a,$(LIBDIR),644)
+	ln -sf $(SOFILE) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/liblbs.so
+	$(call EACH,liblbs/include/lbs.h,$(INCLUDEDIR),644)
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig
+	$(FILL) liblbs/lbs.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/lbs.pc
+	$(foreach s,1 3 7 8,$(call EACH,$(filter %.$(s),$(INSTALL_MAN)),$(MANDIR)/man$(s),644);)
+	$(call EACH,completion/lbs,$(COMPLETIONDIR),644)
+	for p in $(filter-out lbs,$(INSTALL_BIN) $(INSTALL_SBIN)); do \
+		ln -sf lbs $(DESTDIR)$(COMPLETIONDIR)/$$p; done
+	install -d $(DESTDIR)$(UNITDIR)
+	for u in $(INSTALL_UNITS); do $(FILL) systemd/$$u.in >$(DESTDIR)$(UNITDIR)/$$u || exit 1; done
+	$(call EACH,$(INSTALL_DOC),$(DOCDIR),644)
+	$(call EACH,$(INSTALL_EXAMPLES),$(DOCDIR)/examples,644)
+
+# Directories only if they are empty and were not there for others.
+uninstall: ## remove what install installed
+	cd $(DESTDIR)/ && rm -f $(patsubst /%,%,$(INSTALL_BIN:%=$(BINDIR)/%) $(INSTALL_SBIN:%=$(SBINDIR)/%) \
+		$(NBDKIT_PLUGINDIR)/nbdkit-lbs-plugin.so \
+		$(addprefix $(LIBDIR)/,$(SOFILE) $(SONAME) liblbs.so liblbs.a pkgconfig/lbs.pc) \
+		$(INCLUDEDIR)/lbs.h $(INSTALL_UNITS:%=$(UNITDIR)/%) \
+		$(foreach s,1 3 7 8,$(addprefix $(MANDIR)/man$(s)/,$(notdir $(filter %.$(s),$(INSTALL_MAN))))) \
+		$(addprefix $(COMPLETIONDIR)/,$(INSTALL_BIN) $(INSTALL_SBIN)) \
+		$(addprefix $(DOCDIR)/,$(notdir $(INSTALL_DOC))) \
+		$(addprefix $(DOCDIR)/examples/,$(notdir $(INSTALL_EXAMPLES))))
+	-cd $(DESTDIR)/ && rmdir -p --ignore-fail-on-non-empty $(patsubst /%,%,$(DOCDIR)/examples $(COMPLETIONDIR) \
+		$(NBDKIT_PLUGINDIR) $(LIBDIR)/pkgconfig $(UNITDIR) $(MANDIR:%=%/man1) $(MANDIR:%=%/man3) \
+		$(MANDIR:%=%/man7) $(MANDIR:%=%/man8) $(BINDIR) $(SBINDIR) $(INCLUDEDIR)) 2>/dev/null
