@@ -149,7 +149,7 @@ check: deps ## install what is missing, build, run the tests
 	tests/run -t 300 $(UNIT_RUNS) $(LAB_RUNS) \
 		"crash-quick=$(TESTBIN)/crash_test --quick --json $(BUILD)/crash-quick.json" \
 		"sim-quick=$(TESTBIN)/sim_test --seeds 60" \
-		"layers=tests/layers_test.sh" "install=tests/install_test.sh" "abi=tests/abi_test.sh" "cli=tests/cli_test.sh" \
+		"layers=tests/layers_test.sh" "install=tests/install_test.sh" "abi=tests/abi_test.sh" "manual=/usr/bin/python3 tests/manual_test.py" "cli=tests/cli_test.sh" \
 		$(CONFORMANCE_RUNS) $(E2E_RUNS) $(ATTACK_RUNS) \
 		"clang=$(MAKE) -s BUILD=build-clang CC=clang CFLAGS='-O2 -g -Werror' all" \
 		-t 600 "valgrind=$(MAKE) -s check-valgrind"
@@ -267,4 +267,4 @@ clean: ## remove what was built
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)

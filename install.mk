@@ -9,6 +9,7 @@ MANDIR        ?= $(PREFIX)/share/man
 DOCDIR        ?= $(PREFIX)/share/doc/lbs
 COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 UNITDIR       ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR   ?= $(PREFIX)/lib/sysusers.d
 # nbdkit's own if it is below PREFIX, so that "nbdkit lbs" works; else beside the
 # library, where lbs-nbd looks.
 NBDKIT_DIR    := $(shell pkg-config --variable=plugindir nbdkit 2>/dev/null)
@@ -19,7 +20,7 @@ INSTALL_BIN   := $(filter-out $(INSTALL_SBIN) %.so,$(PROGRAMS))
 INSTALL_MAN   := $(wildcard man/*.1 man/*.3 man/*.7 man/*.8)
 INSTALL_DOC   := README.md CHANGELOG.md LICENSE FORMAT.md DESIGN.md SECURITY.md $(wildcard docs/*.md)
 INSTALL_EXAMPLES := $(wildcard examples/*.c) $(wildcard systemd/*.env)
-INSTALL_UNITS := $(patsubst systemd/%.in,%,$(wildcard systemd/*.in))
+INSTALL_UNITS := $(filter-out $(if $(filter lbs-fuse,$(PROGRAMS)),,lbs-fuse%),$(patsubst systemd/%.in,%,$(wildcard systemd/*.in)))
 
 SONAME := liblbs.so.0
 SOFILE := liblbs.so.$(VERSION)
@@ -75,6 +76,8 @@ install: all ## install below PREFIX (/usr/local), into DESTDIR if given
 		ln -sf lbs $(DESTDIR)$(COMPLETIONDIR)/$$p; done
 	install -d $(DESTDIR)$(UNITDIR)
 	for u in $(INSTALL_UNITS); do $(FILL) systemd/$$u.in >$(DESTDIR)$(UNITDIR)/$$u || exit 1; done
+	install -d $(DESTDIR)$(SYSUSERSDIR)
+	install -m 644 systemd/lbs.sysusers $(DESTDIR)$(SYSUSERSDIR)/lbs.conf
 	$(call EACH,$(INSTALL_DOC),$(DOCDIR),644)
 	$(call EACH,$(INSTALL_EXAMPLES),$(DOCDIR)/examples,644)
 
@@ -83,11 +86,11 @@ uninstall: ## remove what install installed
 	cd $(DESTDIR)/ && rm -f $(patsubst /%,%,$(INSTALL_BIN:%=$(BINDIR)/%) $(INSTALL_SBIN:%=$(SBINDIR)/%) \
 		$(NBDKIT_PLUGINDIR)/nbdkit-lbs-plugin.so \
 		$(addprefix $(LIBDIR)/,$(SOFILE) $(SONAME) liblbs.so liblbs.a pkgconfig/lbs.pc) \
-		$(INCLUDEDIR)/lbs.h $(INSTALL_UNITS:%=$(UNITDIR)/%) \
+		$(INCLUDEDIR)/lbs.h $(INSTALL_UNITS:%=$(UNITDIR)/%) $(SYSUSERSDIR)/lbs.conf \
 		$(foreach s,1 3 7 8,$(addprefix $(MANDIR)/man$(s)/,$(notdir $(filter %.$(s),$(INSTALL_MAN))))) \
 		$(addprefix $(COMPLETIONDIR)/,$(INSTALL_BIN) $(INSTALL_SBIN)) \
 		$(addprefix $(DOCDIR)/,$(notdir $(INSTALL_DOC))) \
 		$(addprefix $(DOCDIR)/examples/,$(notdir $(INSTALL_EXAMPLES))))
 	-cd $(DESTDIR)/ && rmdir -p --ignore-fail-on-non-empty $(patsubst /%,%,$(DOCDIR)/examples $(COMPLETIONDIR) \
-		$(NBDKIT_PLUGINDIR) $(LIBDIR)/pkgconfig $(UNITDIR) $(MANDIR:%=%/man1) $(MANDIR:%=%/man3) \
+		$(NBDKIT_PLUGINDIR) $(LIBDIR)/pkgconfig $(UNITDIR) $(SYSUSERSDIR) $(MANDIR:%=%/man1) $(MANDIR:%=%/man3) \
 		$(MANDIR:%=%/man7) $(MANDIR:%=%/man8) $(BINDIR) $(SBINDIR) $(INCLUDEDIR)) 2>/dev/null

@@ -27,7 +27,7 @@ COMMON_SRC := tools/common/keyopt.c tools/common/names.c tools/common/options.c 
               tools/common/size.c
 LBS_SRC    := tools/lbs.c tools/cmd_create.c tools/cmd_info.c tools/cmd_stat.c tools/cmd_list.c tools/cmd_clean.c \
               tools/cmd_later.c tools/ask.c tools/ctl_client.c $(COMMON_SRC)
-LBSNBD_SRC := tools/lbs-nbd.c tools/nbd_serve.c tools/nbd_child.c tools/nbd_listen.c \
+LBSNBD_SRC := tools/lbs-nbd.c tools/nbd_serve.c tools/nbd_child.c tools/nbd_listen.c tools/nbd_inherit.c \
               tools/ctl_client.c $(COMMON_SRC)
 LBSCK_SRC  := tools/lbsck.c tools/ck_run.c tools/ck_report.c tools/ck_scrub.c tools/ck_salvage.c \
               recovery/check.c recovery/survey.c recovery/repair.c recovery/card.c recovery/scrub.c recovery/lost.c \

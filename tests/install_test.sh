@@ -101,6 +101,23 @@ wait $server || fail "lbs-nbd ended with $?"
 server=""
 "$at/sbin/lbsck" --scrub "$work/s.lbs" >/dev/null
 
+# ---- the units, as systemd reads them; what it would let them do, from 0 to 10 ----
+if command -v systemd-analyze >/dev/null; then
+	mkdir "$work/units"
+	for unit in "$at"/lib/systemd/system/*@.*; do
+		name=$(basename "$unit" | sed 's/@/@corp/')
+		sed "s|=$prefix/|=$at/|" "$unit" >"$work/units/$name"
+	done
+	(cd "$work/units" && systemd-analyze verify --man=no ./*) || fail "systemd does not take the units"
+	(cd "$work/units" && systemd-analyze security --offline=yes --threshold=20 ./lbs-nbd@corp.service) \
+		>"$work/exposure" || fail "lbs-nbd@.service is exposed: $(tail -n 1 "$work/exposure")"
+	tail -n 1 "$work/exposure"
+fi
+# What the units pass exists.
+for option in $(grep -hoE '^#?LBS_OPTIONS=.*' systemd/*.env | grep -oE -- '--[a-z-]+'); do
+	./lbs-nbd --help | grep -q -e " $option " || fail "the environment file names $option"
+done
+
 # ---- and away again --------------------------------------------------------------
 make_it uninstall
 left=$(find "$tree" -mindepth 1 2>/dev/null | head)

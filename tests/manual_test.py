@@ -106,8 +106,8 @@ for name in os.listdir("man"):
         fault(f"man/{name} describes what is not there")
 
 # Values: what an option's argument is called decides.
-os.makedirs("build/manual-test.d/card", exist_ok=True)
-if "build/manual-test.d/card" not in completed(["./lbs-nbd", "--data"], "build/manual-test.d/"):
+os.makedirs("build/manual-test/card", exist_ok=True)
+if "build/manual-test/card" not in completed(["./lbs-nbd", "--data"], "build/manual-test/"):
     fault("--data does not complete directories")
 if "aes256gcm" not in completed(["./lbs", "create", "--cipher", "="], "ae"):
     fault("--cipher= does not complete ciphers")

@@ -239,7 +239,7 @@ is_loopback(const char *address)
 }
 
 static int
-open_listener(struct settings *set, struct listener *listener)
+make_listener(struct settings *set, struct listener *listener)
 {
 	int grouped = set->group != (gid_t)-1, rc;
 	const char *address = set->bind ? set->bind : "127.0.0.1";
@@ -272,6 +272,20 @@ open_listener(struct settings *set, struct listener *listener)
 				listener);
 	free(path);
 	return rc;
+}
+
+static int
+open_listener(struct settings *set, struct listener *listener)
+{
+	int rc = listener_inherit(&set->report, listener);
+
+	if (rc != EXIT_DONE || listener->count == 0)
+		return rc != EXIT_DONE ? rc : make_listener(set, listener);
+	if (!set->socket && set->port < 0)
+		return EXIT_DONE;
+	listener_close(listener, 0);
+	return report_usage(&set->report, "--socket and --port are not for a "
+					  "server that was passed its socket");
 }
 
 int

@@ -178,9 +178,8 @@ bind_tcp(const struct addrinfo *ai)
 	return -1;
 }
 
-/* Notes the numeric address and port of the first socket, for the URI. */
-static int
-note_address(struct listener *listener)
+int
+listener_note_address(struct listener *listener)
 {
 	struct sockaddr_storage address;
 	socklen_t len = sizeof(address);
@@ -232,7 +231,7 @@ listener_open_tcp(struct report *report, const char *address, uint16_t port,
 			failed = errno;
 	}
 	freeaddrinfo(list);
-	if (out->count > 0 && note_address(out) == 0)
+	if (out->count > 0 && listener_note_address(out) == 0)
 		return EXIT_DONE;
 	rc = report_error(report, failed == EADDRINUSE ? "busy" : "io",
 			  "port %u on %s cannot be used: %s: choose another "

@@ -32,6 +32,11 @@ int listener_open_unix(struct report *report, const char *path, mode_t mode,
 /* Binds a TCP port (0: any) on an address or host name. */
 int listener_open_tcp(struct report *report, const char *address, uint16_t port,
 		      struct listener *out);
+/* Takes the sockets that a service manager has passed (LISTEN_FDS); count is 0 if
+ * there are none. */
+int listener_inherit(struct report *report, struct listener *out);
+/* Notes the numeric address and port of the first socket, for the URI. */
+int listener_note_address(struct listener *listener);
 /* Begins to listen. To be called by the process that stays: it is the one that
  * a refused second server names. */
 int listener_listen(struct report *report, struct listener *listener);

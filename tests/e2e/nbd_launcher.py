@@ -238,6 +238,43 @@ def sockets():
             d.stop()
 
 
+def activation():
+    """A service manager holds the socket: lbs-nbd serves on it and leaves it."""
+    with Lab() as lab:
+        path = os.path.join(lab.work, "given.sock")
+        with socket.socket(socket.AF_UNIX) as given:
+            given.bind(path)
+
+            def start(*options, count="1"):
+                def pass_on():
+                    os.dup2(given.fileno(), 3)
+                    os.environ["LISTEN_PID"] = str(os.getpid())
+                    os.environ["LISTEN_FDS"] = count
+                return subprocess.Popen([LBS_NBD, "-f", *options, lab.store], stderr=subprocess.PIPE,
+                                        preexec_fn=pass_on, close_fds=False, text=True)
+
+            def end(p):
+                done = subprocess.CompletedProcess(p.args, p.wait(30), "", p.stderr.read())
+                p.stderr.close()
+                return done
+
+            refuses("a socket that does not listen", end(start()), 1, "invalid")
+            given.listen(8)
+            refuses("a socket passed and one named", end(start("--socket", path + "2")), 2, "invalid")
+            refuses("more sockets than it takes", end(start(count="5")), 1, "invalid")
+            server = start()
+            uri = "nbd+unix:///?socket=" + path
+            size = subprocess.run(["nbdinfo", "--size", uri], capture_output=True, text=True)
+            score.equal("a client of the passed socket", size.stdout.strip(), str(64 << 20))
+            for nbdkit in children(server.pid):
+                os.kill(nbdkit, signal.SIGKILL)
+            size = subprocess.run(["nbdinfo", "--size", uri], capture_output=True, text=True)
+            score.equal("and after nbdkit was killed", size.stdout.strip(), str(64 << 20))
+            os.kill(server.pid, signal.SIGTERM)
+            score.equal("its end", end(server).returncode, 0)
+            score.check("the socket stays where it was", os.path.exists(path))
+
+
 def run_command():
     with Lab("16M") as lab:
         show = 'echo "$uri|$socket|$unixsocket"; nbdinfo --size "$uri"'
@@ -457,7 +494,7 @@ def plain_nbdkit():
                     "max_thread_model=parallel" in done.stdout)
 
 
-for part in (words, background, sockets, run_command, killed_nbdkit, hang_up,
+for part in (words, background, sockets, activation, run_command, killed_nbdkit, hang_up,
              end_under_load, control, plain_nbdkit):
     begun = time.monotonic()
     part()
