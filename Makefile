@@ -154,6 +154,10 @@ check: deps ## install what is missing, build, run the tests
 		"clang=$(MAKE) -s BUILD=build-clang CC=clang CFLAGS='-O2 -g -Werror' all" \
 		-t 600 "valgrind=$(MAKE) -s check-valgrind"
 
+.PHONY: check-units
+check-units: $(UNIT:%=$(TESTBIN)/unit/%) ## the unit tests alone
+	tests/run -t 300 $(UNIT_RUNS)
+
 check-crash: tests ## power cuts at every write and sync, in every variant
 	tests/run -t 1800 "crash=$(TESTBIN)/crash_test --json $(BUILD)/crash.json" "tamper=$(TESTBIN)/tamper_test --all"
 
