@@ -342,7 +342,7 @@ int lbs_vdisk_extents(lbs_vdisk *vdisk, uint64_t len_bytes,
  * LBS_FUA requests that wait at the same time share one sync, which keeps one
  * thread busy, never more.
  *
- * Memory: lbs_queue_open allocates depth slots of about 100 bytes; submitting
+ * Memory: lbs_queue_open allocates depth slots of less than 100 bytes; submitting
  * allocates nothing. Buffers are used where they lie. */
 typedef struct lbs_queue lbs_queue;
 
