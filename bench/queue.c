@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -60,6 +61,17 @@ now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* Of all threads, in user space and in the kernel. */
+static double
+processor(void)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_SELF, &u);
+	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+	       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1e-6;
 }
 
 /* xorshift64*: what is drawn is the same in every run. */
@@ -148,11 +160,12 @@ queued(int op, unsigned count, unsigned depth, int look_us)
 		int got;
 
 		while (idles && begun < count) {
+			struct iovec *v = idle[--idles];
+
 			r[n++] = (struct lbs_request){
-				.vdisk = disk, .op = op, .iov_count = 1,
-				.offset_bytes = place(0),
-				.iov = idle[--idles],
-				.user = (void *)idle[idles]
+				.vdisk = disk, .op = op, .iov = v,
+				.iov_count = 1, .offset_bytes = place(0),
+				.user = v
 			};
 			begun++;
 		}
@@ -215,11 +228,12 @@ static json_t *
 measure(int op, const char *name, int rounds, unsigned count)
 {
 	static double rate[WAYS][ROUNDS_MAX], ratio[WAYS][ROUNDS_MAX];
+	static double work[WAYS][ROUNDS_MAX];
 	json_t *all = json_object();
 
 	for (int round = 0; round < rounds; round++)
 		for (size_t w = 0; w < WAYS; w++) {
-			double begun = now();
+			double begun = now(), before = processor();
 
 			if (ways[w].depth == TWO_THREADS)
 				two_threads(op, count);
@@ -229,25 +243,28 @@ measure(int op, const char *name, int rounds, unsigned count)
 			else
 				plain(op, count, 0);
 			rate[w][round] = count / (now() - begun);
+			work[w][round] = (processor() - before) / count * 1e6;
 			ratio[w][round] = rate[w][round] / rate[0][round];
 		}
-	printf("\n%s of 4 KiB                              per second    "
-	       "of plain calls     aim\n", name);
+	printf("\n%s of 4 KiB%*sper second  processor us     of plain calls  aim\n",
+	       name, (int)(36 - strlen(name)), "");
 	for (size_t w = 0; w < WAYS; w++) {
 		struct figure r = figure(rate[w], rounds);
 		struct figure q = figure(ratio[w], rounds);
+		struct figure p = figure(work[w], rounds);
 
-		printf("%-44s %9.0f   %.2f (%.2f to %.2f)", ways[w].says,
-		       r.median, q.median, q.low, q.high);
+		printf("%-44s %9.0f %10.2f    %.2f (%.2f to %.2f)", ways[w].says,
+		       r.median, p.median, q.median, q.low, q.high);
 		if (ways[w].aim > 0)
-			printf("   >= %.1f %s", ways[w].aim,
+			printf("  >= %.1f %s", ways[w].aim,
 			       q.median >= ways[w].aim ? "met" : "MISSED");
 		putchar('\n');
 		json_object_set_new(
 			all, ways[w].name,
-			json_pack("{s:f, s:f, s:f, s:f, s:f}", "per_second",
-				  r.median, "of_plain", q.median, "low", q.low,
-				  "high", q.high, "aim", ways[w].aim));
+			json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "per_second",
+				  r.median, "processor_us", p.median, "of_plain",
+				  q.median, "low", q.low, "high", q.high, "aim",
+				  ways[w].aim));
 	}
 	return all;
 }

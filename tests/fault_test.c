@@ -143,8 +143,29 @@ struct writer {
 	int id, writes;		/* stops after so many */
 	int issued, acked, flushed;
 	int rc;			/* of the write that stopped it */
+	lbs_queue *queue;	/* through which it writes, or NULL */
 	pthread_t thread;
 };
+
+/* A plain call, or the same through the writer's queue. */
+static int writer_asks(const struct writer *me, int op, void *buf, uint64_t at,
+		       unsigned flags)
+{
+	struct iovec iov = { buf, SLOT_BYTES };
+	struct lbs_request r = { .vdisk = me->w->vdisk, .op = op, .flags = flags,
+				 .offset_bytes = at, .iov = &iov,
+				 .iov_count = 1 };
+	struct lbs_completion c = { NULL, LBS_EINTERNAL };
+
+	if (me->queue)
+		return lbs_queue_submit(me->queue, &r, 1) == 1 &&
+				       lbs_queue_wait(me->queue, &c, 1) == 1
+			       ? c.result
+			       : LBS_EINTERNAL;
+	return op == LBS_OP_FLUSH ? lbs_vdisk_flush(r.vdisk)
+				  : lbs_vdisk_write(r.vdisk, buf, SLOT_BYTES,
+						    at, flags);
+}
 
 static void slot_fill(const struct writer *me, int i, uint8_t *buf)
 {
@@ -167,15 +188,15 @@ static void *write_slots(void *arg)
 		slot_fill(me, i, buf);
 		me->issued = i;
 		flush = i % 8 == 7;
-		rc = lbs_vdisk_write(me->w->vdisk, buf, sizeof(buf),
-				     slot_place(me, i),
-				     flush && i % 16 == 7 ? LBS_FUA : 0);
+		rc = writer_asks(me, LBS_OP_WRITE, buf, slot_place(me, i),
+				 flush && i % 16 == 7 ? LBS_FUA : 0);
 		if (rc != 0) {
 			me->rc = rc;
 			break;
 		}
 		me->acked = i;
-		if (flush && i % 16 != 7 && lbs_vdisk_flush(me->w->vdisk) != 0)
+		if (flush && i % 16 != 7 &&
+		    writer_asks(me, LBS_OP_FLUSH, NULL, 0, 0) != 0)
 			break;
 		if (flush)
 			me->flushed = i;
@@ -183,18 +204,26 @@ static void *write_slots(void *arg)
 	return NULL;
 }
 
+/* queues: every second one writes through a queue of its own. */
 static void write_side_by_side(struct world *w, struct writer me[WRITERS],
-			       int writes)
+			       int writes, int queues)
 {
+	struct lbs_queue_options options = { .struct_size = sizeof(options) };
 	int k;
 
 	for (k = 0; k < WRITERS; k++) {
 		me[k] = (struct writer){ .w = w, .id = k, .writes = writes };
+		options.workers = 1 + (uint32_t)k / 2;
+		if (queues && k % 2)
+			assert_code(w, lbs_queue_open(w->store, &options,
+						      &me[k].queue), 0);
 		assert_int_equal(pthread_create(&me[k].thread, NULL,
 						write_slots, &me[k]), 0);
 	}
-	for (k = 0; k < WRITERS; k++)
+	for (k = 0; k < WRITERS; k++) {
 		pthread_join(me[k].thread, NULL);
+		assert_code(w, lbs_queue_close(me[k].queue), 0);
+	}
 }
 
 /* Which write a slot shows; 0 = none, -1 = no write of this writer. */
@@ -254,7 +283,7 @@ static void test_failed_append_threads(void **state)
 		simdisk_fault(w->disk, SIM_CARD, on_write ? SIM_WRITE : SIM_SYNC,
 			      on_write ? after : after / 8, 1, EIO,
 			      SIM_FAULT_PARTIAL | SIM_FAULT_DROP);
-		write_side_by_side(w, me, 60);
+		write_side_by_side(w, me, 60, after % 3 == 0);
 		world_close(w);
 		assert_code(w, world_open(w, 0), 0);
 		for (k = 0; k < WRITERS; k++)
@@ -282,7 +311,7 @@ static void test_cuts_under_load(void **state)
 		assert_code(w, world_open(w, 0), 0);
 		simdisk_arm(w->disk, simdisk_ticks(w->disk) +
 				     sim_mix(round, 3) % 500);
-		write_side_by_side(w, me, 200);
+		write_side_by_side(w, me, 200, round % 2 == 0);
 		world_cut(w, v, round);
 		assert_code(w, world_open(w, 0), 0);
 		for (k = 0; k < WRITERS; k++)
@@ -343,7 +372,7 @@ static void test_clean_beside_writers(void **state)
 		clean = read = (struct others){ .w = w };
 		pthread_create(&cleaner, NULL, clean_again, &clean);
 		pthread_create(&reader, NULL, read_again, &read);
-		write_side_by_side(w, me, 400);
+		write_side_by_side(w, me, 400, 0);
 		clean.stop = read.stop = 1;
 		pthread_join(cleaner, NULL);
 		pthread_join(reader, NULL);
