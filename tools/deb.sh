@@ -25,10 +25,13 @@ if dpkg-query -W -f '${db:Status-Abbrev}\n' $packages 2>/dev/null | grep -q '^i'
 	echo "deb: the packages are installed already: remove them first" >&2
 	exit 1
 fi
+had_user=$(getent passwd lbs || true)
 purge() {
 	local status=$?
 	dpkg --purge liblbs-dev lbs nbdkit-plugin-lbs liblbs0 >/dev/null 2>&1 || status=1
 	rmdir /var/lib/lbs 2>/dev/null || true
+	# Debian's packages leave their users; a trial does not.
+	[ -n "$had_user" ] || ! getent passwd lbs >/dev/null || userdel lbs || status=1
 	exit $status
 }
 trap purge EXIT
