@@ -15,12 +15,16 @@ SYSUSERSDIR   ?= $(PREFIX)/lib/sysusers.d
 NBDKIT_DIR    := $(shell pkg-config --variable=plugindir nbdkit 2>/dev/null)
 NBDKIT_PLUGINDIR ?= $(if $(filter $(PREFIX)/%,$(NBDKIT_DIR)),$(NBDKIT_DIR),$(LIBDIR)/nbdkit/plugins)
 
-INSTALL_SBIN  := $(filter lbsck mount.lbs,$(PROGRAMS))
-INSTALL_BIN   := $(filter-out $(INSTALL_SBIN) %.so,$(PROGRAMS))
-INSTALL_MAN   := $(wildcard man/*.1 man/*.3 man/*.7 man/*.8)
+INSTALL_SBIN  := $(filter lbsck,$(PROGRAMS))
+# A second name of lbs-fuse, which mount(8) looks for in /sbin.
+INSTALL_MOUNT := $(filter mount.lbs,$(PROGRAMS))
+INSTALL_BIN   := $(filter-out $(INSTALL_SBIN) $(INSTALL_MOUNT) %.so,$(PROGRAMS))
+# What is of a program that is not built is not installed.
+UNBUILT       := $(if $(filter lbs-fuse,$(PROGRAMS)),,lbs-fuse%)
+INSTALL_MAN   := $(addprefix man/,$(filter-out $(UNBUILT),$(notdir $(wildcard man/*.1 man/*.3 man/*.7 man/*.8))))
 INSTALL_DOC   := README.md CHANGELOG.md LICENSE FORMAT.md DESIGN.md SECURITY.md $(wildcard docs/*.md)
 INSTALL_EXAMPLES := $(wildcard examples/*.c) $(wildcard systemd/*.env)
-INSTALL_UNITS := $(filter-out $(if $(filter lbs-fuse,$(PROGRAMS)),,lbs-fuse%),$(patsubst systemd/%.in,%,$(wildcard systemd/*.in)))
+INSTALL_UNITS := $(filter-out $(UNBUILT),$(patsubst systemd/%.in,%,$(wildcard systemd/*.in)))
 
 SONAME := liblbs.so.0
 SOFILE := liblbs.so.$(VERSION)
@@ -63,6 +67,8 @@ FILL = sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR:$(PREFIX)/%=$${prefix}
 install: all ## install below PREFIX (/usr/local), into DESTDIR if given
 	$(call EACH,$(INSTALL_BIN:%=$(OUT)/%),$(BINDIR),755)
 	$(call EACH,$(INSTALL_SBIN:%=$(OUT)/%),$(SBINDIR),755)
+	$(if $(INSTALL_MOUNT),ln -sf $(shell realpath -m --relative-to='$(SBINDIR)' '$(BINDIR)')/lbs-fuse \
+		$(DESTDIR)$(SBINDIR)/mount.lbs)
 	$(call EACH,$(OUT)/nbdkit-lbs-plugin.so,$(NBDKIT_PLUGINDIR),644)
 	$(call EACH,$(LIBOUT)/$(SOFILE) $(LIBOUT)/liblbs.a,$(LIBDIR),644)
 	ln -sf $(SOFILE) $(DESTDIR)$(LIBDIR)/$(SONAME)
@@ -83,7 +89,7 @@ install: all ## install below PREFIX (/usr/local), into DESTDIR if given
 
 # Directories only if they are empty and were not there for others.
 uninstall: ## remove what install installed
-	cd $(DESTDIR)/ && rm -f $(patsubst /%,%,$(INSTALL_BIN:%=$(BINDIR)/%) $(INSTALL_SBIN:%=$(SBINDIR)/%) \
+	cd $(DESTDIR)/ && rm -f $(patsubst /%,%,$(INSTALL_BIN:%=$(BINDIR)/%) $(INSTALL_SBIN:%=$(SBINDIR)/%) $(INSTALL_MOUNT:%=$(SBINDIR)/%) \
 		$(NBDKIT_PLUGINDIR)/nbdkit-lbs-plugin.so \
 		$(addprefix $(LIBDIR)/,$(SOFILE) $(SONAME) liblbs.so liblbs.a pkgconfig/lbs.pc) \
 		$(INCLUDEDIR)/lbs.h $(INSTALL_UNITS:%=$(UNITDIR)/%) $(SYSUSERSDIR)/lbs.conf \
