@@ -76,7 +76,7 @@ install: all ## install below PREFIX (/usr/local), into DESTDIR if given
 	$(call EACH,liblbs/include/lbs.h,$(INCLUDEDIR),644)
 	install -d $(DESTDIR)$(LIBDIR)/pkgconfig
 	$(FILL) liblbs/lbs.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/lbs.pc
-	$(foreach s,1 3 7 8,$(call EACH,$(filter %.$(s),$(INSTALL_MAN)),$(MANDIR)/man$(s),644);)
+	$(foreach s,1 3 7 8,$(call EACH,$(filter %.$(s),$(INSTALL_MAN)),$(MANDIR)/man$(s),644) || exit 1;)
 	$(call EACH,completion/lbs,$(COMPLETIONDIR),644)
 	for p in $(filter-out lbs,$(INSTALL_BIN) $(INSTALL_SBIN)); do \
 		ln -sf lbs $(DESTDIR)$(COMPLETIONDIR)/$$p; done

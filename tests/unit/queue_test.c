@@ -5,6 +5,8 @@
  */
 #include "tests/unit/store.h"
 
+#include "liblbs/store/internal.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -60,6 +62,26 @@ submit(struct lbs_request r)
 	return lbs_queue_submit(queue, &r, 1);
 }
 
+/* Once a wake-up was lost nothing works: the other tests need not wait for theirs. */
+static int stuck;
+
+static int
+unless_stuck(void **state)
+{
+	(void)state;
+	return stuck ? -1 : 0;
+}
+
+/* Sleeps until the event wakes us. */
+static void
+sleep_for_event(void)
+{
+	struct pollfd p = { .fd = lbs_queue_fd(queue), .events = POLLIN };
+
+	stuck = poll(&p, 1, 30000) != 1;
+	assert_false(stuck);
+}
+
 static int
 is_readable(void)
 {
@@ -72,7 +94,6 @@ is_readable(void)
 static struct lbs_completion
 next_done(int how)
 {
-	struct pollfd p = { .fd = lbs_queue_fd(queue), .events = POLLIN };
 	struct lbs_completion c;
 
 	if (how % 3 == 0) {
@@ -85,7 +106,7 @@ next_done(int how)
 		assert_in_range(n, 0, 1);
 		if (n == 1)
 			return c;
-		assert_int_equal(poll(&p, 1, 60000), 1);
+		sleep_for_event();
 	}
 }
 
@@ -446,14 +467,12 @@ the_event_is_readable_until_all_was_reaped(void **state)
 static void
 no_wake_up_is_lost(void **state)
 {
-	struct pollfd p = { .events = POLLIN };
 	struct iovec iov = { data, 4096 };
 	struct lbs_completion c[3];
 	int flying = 0, left = 20000;
 
 	(void)state;
 	queue = open_queue(3, 16, 0);
-	p.fd = lbs_queue_fd(queue);
 	while (left || flying) {
 		int n = 0;
 
@@ -463,7 +482,7 @@ no_wake_up_is_lost(void **state)
 			flying++;
 			left--;
 		}
-		assert_int_equal(poll(&p, 1, 60000), 1);
+		sleep_for_event();
 		n = lbs_queue_reap(queue, c, 3, 0);
 		assert_in_range(n, 0, 3);
 		flying -= n;
@@ -557,6 +576,87 @@ a_callback_is_told_each_and_may_submit(void **state)
 	assert_int_equal(told, 200);
 	assert_int_equal(bad, 0);
 	assert_int_equal(lbs_queue_close(queue), 0);
+}
+
+/* Flushes again and again, until told to stop (as user NULL); else notes that the
+ * one that was waited for is over. */
+static _Atomic int over, enough;
+
+static void
+flush_again(void *ctx, void *user, int result)
+{
+	struct lbs_request again = request(LBS_OP_FLUSH, NULL, 0, 0, NULL);
+
+	(void)ctx;
+	bad += result != 0;
+	if (user)
+		over = 1;
+	else if (!enough)
+		bad += lbs_queue_submit(queue, &again, 1) != 1;
+}
+
+/* One that comes while another runs is not covered by that one. */
+static void
+a_flush_beside_others_covers_its_own(void **state)
+{
+	struct iovec iov = { data, 4096 };
+
+	(void)state;
+	queue = open_calling(2, flush_again);
+	enough = 0;
+	assert_int_equal(submit(request(LBS_OP_FLUSH, NULL, 0, 0, NULL)), 1);
+	for (int i = 0; i < 300; i++) {
+		struct log_position last;
+		uint64_t durable;
+
+		assert_int_equal(lbs_vdisk_writev(disk, &iov, 1,
+						  draw(BLOCKS) * 4096, 0), 0);
+		over = 0;
+		assert_int_equal(submit(request(LBS_OP_FLUSH, NULL, 0, 0,
+						&over)), 1);
+		while (!over)
+			sched_yield();
+		/* Past the counters, which wait for a flush that is under way.
+		 * Nobody has written meanwhile. */
+		durable = atomic_load(&store->durable_recno);
+		map_position(store->map, &last);
+		assert_true(durable >= last.recno);
+	}
+	enough = 1;
+	assert_int_equal(lbs_queue_close(queue), 0);
+	assert_int_equal(bad, 0);
+}
+
+static _Atomic int begun;
+
+static void
+be_slow(void *ctx, void *user, int result)
+{
+	(void)ctx;
+	(void)user;
+	(void)result;
+	begun = 1;
+	usleep(100000);
+	told++;
+}
+
+static void
+a_request_is_in_flight_until_its_callback_returns(void **state)
+{
+	(void)state;
+	queue = open_calling(1, be_slow);
+	for (int i = 1; i <= 3; i++) {
+		begun = 0;
+		assert_int_equal(submit(request(LBS_OP_FLUSH, NULL, 0, 0,
+						NULL)), 1);
+		while (!begun)
+			usleep(1000);
+		if (i < 3)
+			assert_int_equal(lbs_queue_drain(queue), 0);
+		else
+			assert_int_equal(lbs_queue_close(queue), 0);
+		assert_int_equal(told, i);
+	}
 }
 
 static void
@@ -846,25 +946,29 @@ death_loses_nothing_told(void **state)
 	munmap(l, sizeof *l);
 }
 
+#define T(test) cmocka_unit_test_setup(test, unless_stuck)
+
 int
 main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_request_is_done_and_told_once),
-		cmocka_unit_test(no_more_than_depth_is_taken),
-		cmocka_unit_test(what_is_wrong_is_told),
-		cmocka_unit_test(a_store_for_reading_takes_no_writes),
-		cmocka_unit_test(a_flush_covers_what_had_completed),
-		cmocka_unit_test(flushes_that_wait_together_share_a_sync),
-		cmocka_unit_test(the_event_is_readable_until_all_was_reaped),
-		cmocka_unit_test(no_wake_up_is_lost),
-		cmocka_unit_test(a_lone_write_is_done_at_once),
-		cmocka_unit_test(a_callback_is_told_each_and_may_submit),
-		cmocka_unit_test(what_has_not_begun_is_cancelled),
-		cmocka_unit_test(closing_does_what_was_submitted),
-		cmocka_unit_test(a_child_is_refused),
-		cmocka_unit_test(many_threads_share_a_queue),
-		cmocka_unit_test(death_loses_nothing_told),
+		T(each_request_is_done_and_told_once),
+		T(no_more_than_depth_is_taken),
+		T(what_is_wrong_is_told),
+		T(a_store_for_reading_takes_no_writes),
+		T(a_flush_covers_what_had_completed),
+		T(a_flush_beside_others_covers_its_own),
+		T(flushes_that_wait_together_share_a_sync),
+		T(the_event_is_readable_until_all_was_reaped),
+		T(no_wake_up_is_lost),
+		T(a_lone_write_is_done_at_once),
+		T(a_callback_is_told_each_and_may_submit),
+		T(a_request_is_in_flight_until_its_callback_returns),
+		T(what_has_not_begun_is_cancelled),
+		T(closing_does_what_was_submitted),
+		T(a_child_is_refused),
+		T(many_threads_share_a_queue),
+		T(death_loses_nothing_told),
 	};
 
 	unit_seed(argc, argv);
