@@ -13,6 +13,10 @@
  * failure. The sentence that explains a failure goes to the log callback
  * given at open, once, at level LBS_LOG_ERROR.
  *
+ * Structures that begin with struct_size may grow in later versions. Set it to
+ * sizeof and what you do not use to 0: shorter ones from before go on working, and a
+ * longer one is refused only where it asks for what this library does not know.
+ *
  * What is promised (DESIGN.md, "Promises"):
  *   - when a write returns, it survives the death of this process;
  *   - when a flush or an LBS_FUA write returns, everything that had returned

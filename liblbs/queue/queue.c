@@ -3,6 +3,7 @@
  * lbs.h. Must never wait for anything in lbs_queue_submit but the queue's lock,
  * which nobody holds over a request.
  */
+#include "liblbs/grow.h"
 #include "liblbs/queue/queue.h"
 
 #include <stdlib.h>
@@ -93,26 +94,23 @@ API int
 lbs_queue_open(lbs_store *store, const struct lbs_queue_options *options,
 	       lbs_queue **out)
 {
-	static const struct lbs_queue_options defaults = {
-		.struct_size = sizeof defaults
-	};
+	struct lbs_queue_options o = { .struct_size = sizeof o };
 	unsigned workers;
 	lbs_queue *q;
 	int rc = 0;
 
-	if (!options)
-		options = &defaults;
-	if (!store || !out || options->struct_size < sizeof *options ||
-	    options->flags & ~(uint32_t)LBS_QUEUE_WAITER ||
-	    options->workers > WORKERS_MAX || options->depth > DEPTH_MAX)
+	if (!store || !out ||
+	    (options && grow_in(&o, sizeof o, GROW_QUEUE, options)) ||
+	    o.flags & ~(uint32_t)LBS_QUEUE_WAITER || o.workers > WORKERS_MAX ||
+	    o.depth > DEPTH_MAX)
 		return LBS_EINVAL;
 	*out = NULL;
 	if (store->forks != store_forks())
 		return LBS_EFORK;
-	q = queue_new(store, options);
+	q = queue_new(store, &o);
 	if (!q)
 		return LBS_ENOMEM;
-	workers = options->workers ? options->workers : WORKERS_DEFAULT;
+	workers = o.workers ? o.workers : WORKERS_DEFAULT;
 	while (rc == 0 && q->worker_count < workers) {
 		struct queue_worker *w = &q->workers[q->worker_count];
 

@@ -18,6 +18,7 @@
 
 #include "crypto/secret.h"
 #include "liblbs/format/bytes.h"
+#include "liblbs/grow.h"
 
 #define MIB (1ull << 20)
 #define GIB (1ull << 30)
@@ -432,9 +433,8 @@ lbs_store_create(const char *path, const char *data_dir,
 	int rc;
 
 	if (!path || !data_dir || !options ||
-	    options->struct_size < sizeof *options)
+	    grow_in(&o, sizeof o, GROW_CREATE, options))
 		return LBS_EINVAL;
-	o = *options;
 	log = (struct logger){ o.log, o.log_ctx };
 	rc = settle(&o, MIB, &log);
 	if (rc)

@@ -12,6 +12,7 @@
 #include <sys/statvfs.h>
 
 #include "crypto/secret.h"
+#include "liblbs/grow.h"
 
 struct posix {
 	char meta_path[4096];
@@ -130,20 +131,21 @@ API int
 lbs_store_open(const char *path, const struct lbs_open_options *options,
 	       lbs_store **out)
 {
-	struct logger log = { options ? options->log : NULL,
-			      options ? options->log_ctx : NULL };
+	struct lbs_open_options o = { .struct_size = sizeof o };
 	struct posix *posix;
 	struct store_env env;
+	struct logger log;
 	int rc;
 
 	if (!path || !out ||
-	    (options && options->struct_size < sizeof *options))
+	    (options && grow_in(&o, sizeof o, GROW_OPEN, options)))
 		return LBS_EINVAL;
 	*out = NULL;
-	rc = posix_env(path, options, &log, &env, &posix);
+	log = (struct logger){ o.log, o.log_ctx };
+	rc = posix_env(path, &o, &log, &env, &posix);
 	if (rc)
 		return rc;
-	rc = store_open_env(&env, options, out);
+	rc = store_open_env(&env, &o, out);
 	if (rc)
 		store_posix_free(posix);
 	else
@@ -162,10 +164,9 @@ lbs_store_probe(const char *path, const struct lbs_open_options *options)
 	struct card_sealed on_card;
 	int rc;
 
-	if (!path || (options && options->struct_size < sizeof *options))
+	if (!path ||
+	    (options && grow_in(&probe, sizeof probe, GROW_OPEN, options)))
 		return LBS_EINVAL;
-	if (options)
-		probe = *options;
 	probe.flags |= LBS_RDONLY;
 	log = (struct logger){ probe.log, probe.log_ctx };
 	rc = posix_env(path, &probe, &log, &env, &posix);

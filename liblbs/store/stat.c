@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "liblbs/grow.h"
 #include "liblbs/store/clean.h"
 
 static const char *const names[LBS_STAT_COUNT] = {
@@ -215,11 +216,13 @@ API int
 lbs_store_info(lbs_store *s, struct lbs_store_info *info)
 {
 	struct meta_state state = { .session = s->session };
+	struct lbs_store_info own = { 0 };
 
-	if (!info || info->struct_size < sizeof *info)
+	if (!info || info->struct_size < GROW_INFO)
 		return LBS_EINVAL;
 	fill_info(meta_store_row(s->meta), &state, (uint32_t)s->vdisk_count,
-		  info);
+		  &own);
+	grow_out(info, &own, sizeof own);
 	return 0;
 }
 
@@ -248,15 +251,18 @@ lbs_store_peek(const char *path, lbs_log_fn *fn, void *log_ctx,
 	struct logger log = { fn, log_ctx };
 	struct meta_store store;
 	struct meta_state state;
+	struct lbs_store_info own = { 0 };
 	int rc;
 
-	if (!path || !info || info->struct_size < sizeof *info)
+	if (!path || !info || info->struct_size < GROW_INFO)
 		return LBS_EINVAL;
 	rc = store_look(path, &log);
 	if (rc == 0)
 		rc = peek(path, &log, &store, &state);
-	if (rc == 0)
-		fill_info(&store, &state, 1, info);
+	if (rc == 0) {
+		fill_info(&store, &state, 1, &own);
+		grow_out(info, &own, sizeof own);
+	}
 	return rc;
 }
 
