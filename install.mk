@@ -77,6 +77,7 @@ install: all ## install below PREFIX (/usr/local), into DESTDIR if given
 	install -d $(DESTDIR)$(LIBDIR)/pkgconfig
 	$(FILL) liblbs/lbs.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/lbs.pc
 	$(foreach s,1 3 7 8,$(call EACH,$(filter %.$(s),$(INSTALL_MAN)),$(MANDIR)/man$(s),644) || exit 1;)
+	$(if $(INSTALL_MOUNT),install -d $(DESTDIR)$(MANDIR)/man8 && ln -sf ../man1/lbs-fuse.1 $(DESTDIR)$(MANDIR)/man8/mount.lbs.8)
 	$(call EACH,completion/lbs,$(COMPLETIONDIR),644)
 	for p in $(filter-out lbs,$(INSTALL_BIN) $(INSTALL_SBIN)); do \
 		ln -sf lbs $(DESTDIR)$(COMPLETIONDIR)/$$p; done
@@ -89,7 +90,7 @@ install: all ## install below PREFIX (/usr/local), into DESTDIR if given
 
 # Directories only if they are empty and were not there for others.
 uninstall: ## remove what install installed
-	cd $(DESTDIR)/ && rm -f $(patsubst /%,%,$(INSTALL_BIN:%=$(BINDIR)/%) $(INSTALL_SBIN:%=$(SBINDIR)/%) $(INSTALL_MOUNT:%=$(SBINDIR)/%) \
+	cd $(DESTDIR)/ && rm -f $(patsubst /%,%,$(INSTALL_BIN:%=$(BINDIR)/%) $(INSTALL_SBIN:%=$(SBINDIR)/%) $(INSTALL_MOUNT:%=$(SBINDIR)/%) $(INSTALL_MOUNT:%=$(MANDIR)/man8/%.8) \
 		$(NBDKIT_PLUGINDIR)/nbdkit-lbs-plugin.so \
 		$(addprefix $(LIBDIR)/,$(SOFILE) $(SONAME) liblbs.so liblbs.a pkgconfig/lbs.pc) \
 		$(INCLUDEDIR)/lbs.h $(INSTALL_UNITS:%=$(UNITDIR)/%) $(SYSUSERSDIR)/lbs.conf \
