@@ -112,7 +112,7 @@ LAB_RUNS   = "lab=$(TESTBIN)/lab_test" "restore=$(TESTBIN)/restore_test" "fault=
              "io-error=$(TESTBIN)/io_error_test --json $(BUILD)/io-error.json" "oom=$(TESTBIN)/oom_test --json $(BUILD)/oom.json" \
              "format-doc=$(TESTBIN)/format_doc_test" "tamper-quick=$(TESTBIN)/tamper_test" \
              "tamper-moves=$(TESTBIN)/tamper_moves_test" "tamper-posix=$(TESTBIN)/tamper_posix_test"
-CONFORMANCE_RUNS = $(foreach d,library nbd fuse,"conformance/$(d)=LBS_BUILD_ROOT=$(OUT) $(TESTBIN)/conformance_test $(d)")
+CONFORMANCE_RUNS = $(foreach d,library queue nbd fuse,"conformance/$(d)=LBS_BUILD_ROOT=$(OUT) $(TESTBIN)/conformance_test $(d)")
 E2E_RUNS   = "e2e/edges=/usr/bin/python3 tests/e2e/nbd_edges.py" \
              "e2e/clients=tests/e2e/nbd_clients.sh" \
              "e2e/fuse=/usr/bin/python3 tests/e2e/fuse.py" \
@@ -185,14 +185,14 @@ check-asan: ## the C tests under AddressSanitizer and UBSan
 		"asan/sdcard=build-asan/tests/sdcard_test" "asan/sdcard-cut=build-asan/tests/sdcard_cut_test" \
 		"asan/io-error=build-asan/tests/io_error_test --every 4" "asan/oom=build-asan/tests/oom_test --every 5" \
 		"asan/crash-few=build-asan/tests/crash_test --few" \
-		$(foreach d,library fuse,"asan/conformance-$(d)=ASAN_OPTIONS=verify_asan_link_order=0 LBS_BUILD_ROOT=build-asan build-asan/tests/conformance_test $(d)") \
+		$(foreach d,library queue fuse,"asan/conformance-$(d)=ASAN_OPTIONS=verify_asan_link_order=0 LBS_BUILD_ROOT=build-asan build-asan/tests/conformance_test $(d)") \
 		"asan/sim-quick=build-asan/tests/sim_test --seeds 20 --min-hits 0"
 
 check-tsan: ## the C tests under ThreadSanitizer
 	$(MAKE) BUILD=build-tsan SAN=thread CFLAGS='-O1 -g' tests build-tsan/lbs-fuse
 	tests/run -t 900 $(foreach t,$(UNIT),"tsan/$(t)=build-tsan/tests/unit/$(t)") \
 		"tsan/lab=build-tsan/tests/lab_test" "tsan/restore=build-tsan/tests/restore_test" "tsan/fault=build-tsan/tests/fault_test" \
-		$(foreach d,library fuse,"tsan/conformance-$(d)=LBS_BUILD_ROOT=build-tsan build-tsan/tests/conformance_test $(d)")
+		$(foreach d,library queue fuse,"tsan/conformance-$(d)=LBS_BUILD_ROOT=build-tsan build-tsan/tests/conformance_test $(d)")
 
 check-valgrind: tests
 	@set -e; for t in $(UNIT); do $(VALGRIND) $(TESTBIN)/unit/$$t >/dev/null; done

@@ -1,5 +1,5 @@
 /*
- * door.h - a way to a vdisk: the library, NBD, the file. The cases see nothing
+ * door.h - a way to a vdisk: the library, a queue of its, NBD, the file. The cases see nothing
  * else, so that they mean the same for each.
  */
 #ifndef LBS_TESTS_CONFORMANCE_DOOR_H
@@ -64,7 +64,9 @@ struct door {
 				struct extents *out);
 };
 
-extern const struct door door_library, door_nbd, door_file;
+extern const struct door door_library, door_queue, door_nbd, door_file;
+/* What a result of the library's means. */
+enum outcome door_library_outcome(int rc);
 
 /* Adds to the last extent, or a new one; nonzero when the range is full. */
 int extents_add(struct extents *extents, uint64_t length, int is_hole);

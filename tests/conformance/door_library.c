@@ -15,8 +15,8 @@ say(void *ctx, int level, int code, const char *sentence)
 		printf("    %s\n", sentence);
 }
 
-static enum outcome
-outcome(int rc)
+enum outcome
+door_library_outcome(int rc)
 {
 	switch (rc) {
 	case 0:
@@ -91,14 +91,14 @@ library_size(void *session)
 static enum outcome
 library_read(void *session, void *buf, size_t length, uint64_t offset)
 {
-	return outcome(lbs_vdisk_read(session, buf, length, offset));
+	return door_library_outcome(lbs_vdisk_read(session, buf, length, offset));
 }
 
 static enum outcome
 library_write(void *session, const void *buf, size_t length, uint64_t offset,
 	      int durable)
 {
-	return outcome(lbs_vdisk_write(session, buf, length, offset,
+	return door_library_outcome(lbs_vdisk_write(session, buf, length, offset,
 				       durable ? LBS_FUA : 0));
 }
 
@@ -108,19 +108,19 @@ library_flush(void *session)
 	int rc = lbs_vdisk_flush(session);
 
 	/* Front ends forgive it: nothing can have been written. */
-	return rc == LBS_EROFS ? DONE : outcome(rc);
+	return rc == LBS_EROFS ? DONE : door_library_outcome(rc);
 }
 
 static enum outcome
 library_discard(void *session, uint64_t length, uint64_t offset)
 {
-	return outcome(lbs_vdisk_discard(session, length, offset, 0));
+	return door_library_outcome(lbs_vdisk_discard(session, length, offset, 0));
 }
 
 static enum outcome
 library_zero(void *session, uint64_t length, uint64_t offset)
 {
-	return outcome(lbs_vdisk_write_zeroes(session, length, offset, 0));
+	return door_library_outcome(lbs_vdisk_write_zeroes(session, length, offset, 0));
 }
 
 static int
@@ -135,7 +135,7 @@ library_extents(void *session, uint64_t length, uint64_t offset,
 		struct extents *out)
 {
 	out->count = 0;
-	return outcome(lbs_vdisk_extents(session, length, offset, add, out));
+	return door_library_outcome(lbs_vdisk_extents(session, length, offset, add, out));
 }
 
 const struct door door_library = {

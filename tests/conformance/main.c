@@ -1,8 +1,8 @@
 /*
  * conformance_test - one list of cases behind every door to a vdisk: the
- * library, NBD, the file.
+ * library, a queue of its, NBD, the file.
  *
- *   conformance_test [--seed N] library|nbd|fuse [CASE]...
+ *   conformance_test [--seed N] library|queue|nbd|fuse [CASE]...
  *
  * It starts itself again with tests/e2e/pull.c preloaded (pull.so beside it),
  * which makes the card fail. LBS_BUILD_ROOT says where ./lbs-nbd and ./lbs-fuse
@@ -213,10 +213,10 @@ lay_out(struct place *place, const char *work)
 static const struct door *
 find_door(const char *name)
 {
-	static const struct door *const doors[] = { &door_library, &door_nbd,
-						    &door_file };
+	static const struct door *const doors[] = { &door_library, &door_queue,
+						    &door_nbd, &door_file };
 
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 4; i++)
 		if (name && strcmp(doors[i]->name, name) == 0)
 			return doors[i];
 	return NULL;
@@ -237,7 +237,7 @@ main(int argc, char **argv)
 	}
 	t.door = find_door(args[0]);
 	if (!t.door) {
-		fprintf(stderr, "conformance_test [--seed N] library|nbd|fuse "
+		fprintf(stderr, "conformance_test [--seed N] library|queue|nbd|fuse "
 				"[CASE]...\n");
 		return 2;
 	}
