@@ -1,6 +1,6 @@
 /*
- * door.h - a way to a vdisk: the library, a queue of its, NBD, the file. The cases see nothing
- * else, so that they mean the same for each.
+ * door.h - a way to a vdisk: the library, its queues, NBD, the file.
+ * The cases see nothing else, so that they mean the same for each.
  */
 #ifndef LBS_TESTS_CONFORMANCE_DOOR_H
 #define LBS_TESTS_CONFORMANCE_DOOR_H

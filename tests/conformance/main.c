@@ -1,6 +1,6 @@
 /*
  * conformance_test - one list of cases behind every door to a vdisk: the
- * library, a queue of its, NBD, the file.
+ * library, its queues, NBD, the file.
  *
  *   conformance_test [--seed N] library|queue|nbd|fuse [CASE]...
  *
