@@ -6,7 +6,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/wait.h>
 
 #define SIZE (64 * MIB)
 
@@ -109,15 +108,13 @@ a_damaged_block_is_told(void **state)
 static void
 a_child_is_refused(void **state)
 {
-	int status;
 	pid_t pid = fork();
 
 	(void)state;
 	if (pid == 0)
-		_exit(lbs_store_event_fd(store) != LBS_EFORK ||
-		      lbs_store_events(store) != 0);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
+		store_child_says(lbs_store_event_fd(store) == LBS_EFORK &&
+				 lbs_store_events(store) == 0);
+	assert_true(store_child_said(pid));
 }
 
 int

@@ -11,9 +11,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 
 #define SIZE (24 * MIB)
 #define BLOCKS (SIZE / 4096)
@@ -736,23 +734,22 @@ a_child_is_refused(void **state)
 	struct lbs_request r = request(LBS_OP_WRITE, &iov, 1, 0, NULL);
 	struct lbs_completion c;
 	lbs_queue *other;
-	int status;
 	pid_t pid;
 
 	(void)state;
 	queue = open_queue(2, 16, 0);
 	pid = fork();
 	if (pid == 0)
-		_exit(lbs_queue_submit(queue, &r, 1) != LBS_EFORK ||
-		      lbs_queue_reap(queue, &c, 1, 0) != LBS_EFORK ||
-		      lbs_queue_wait(queue, &c, 1) != LBS_EFORK ||
-		      lbs_queue_drain(queue) != LBS_EFORK ||
-		      lbs_queue_cancel(queue, NULL) != LBS_EFORK ||
-		      lbs_queue_fd(queue) != LBS_EFORK ||
-		      lbs_queue_open(store, NULL, &other) != LBS_EFORK ||
-		      lbs_queue_close(queue) != LBS_EFORK);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
+		store_child_says(lbs_queue_submit(queue, &r, 1) == LBS_EFORK &&
+				 lbs_queue_reap(queue, &c, 1, 0) == LBS_EFORK &&
+				 lbs_queue_wait(queue, &c, 1) == LBS_EFORK &&
+				 lbs_queue_drain(queue) == LBS_EFORK &&
+				 lbs_queue_cancel(queue, NULL) == LBS_EFORK &&
+				 lbs_queue_fd(queue) == LBS_EFORK &&
+				 lbs_queue_open(store, NULL, &other) ==
+					 LBS_EFORK &&
+				 lbs_queue_close(queue) == LBS_EFORK);
+	assert_true(store_child_said(pid));
 	assert_int_equal(done(r), 0);
 	assert_int_equal(lbs_queue_close(queue), 0);
 }
