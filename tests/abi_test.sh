@@ -5,8 +5,9 @@
 #                                interface would break, or where the kept one is old
 #   tests/abi_test.sh --write    keeps the present one (make abi)
 #
-# Until the first release anything may change: "make abi" keeps it. Then what is added (a call, a field at the end of a structure with struct_size) has to be
-# kept by "make abi" in the same commit. What breaks needs another soname.
+# Until the first release anything may change, and "make abi" keeps it. Then what is
+# added (a call, a field at the end of a structure with struct_size) has to be kept by
+# "make abi" in the same commit, and what breaks needs another soname.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

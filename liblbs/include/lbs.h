@@ -408,7 +408,7 @@ int lbs_queue_open(lbs_store *store, const struct lbs_queue_options *options,
  * when depth is reached; the rest has to be submitted again once something was
  * told. Never waits for the card, for internal flash or for another request: it
  * copies, and wakes a thread at most. Without a callback, a lone write of whole
- * blocks, up to 16 KiB, with nothing else in flight is performed at once where
+ * blocks, up to 16 KiB (4 where blocks are compressed), with nothing else in flight is performed at once where
  * it has only to be encrypted and handed to the kernel: that takes some 10
  * microseconds, as long as handing it to a thread. (The kernel may hold up who
  * writes more than it wants to keep in memory; the library syncs long before.)

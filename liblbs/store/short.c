@@ -6,8 +6,9 @@
  */
 #include "liblbs/store/clean.h"
 
-/* Encrypting takes about a microsecond a KiB. */
+/* Encrypting takes about a microsecond a KiB; compressing, several times that. */
 #define SHORT_BYTES (16u << 10)
+#define SHORT_BYTES_ZIP BLOCK_BYTES
 
 int
 store_write_is_short(lbs_vdisk *v, uint64_t len, uint64_t offset)
@@ -19,7 +20,8 @@ store_write_is_short(lbs_vdisk *v, uint64_t len, uint64_t offset)
 	if (store_may_write(s))
 		return 1;
 	/* Without threads it does their work; part of a block is read first. */
-	if (!s->background || len > SHORT_BYTES || offset % BLOCK_BYTES ||
+	if (!s->background ||
+	    len > (s->sealer.zip ? SHORT_BYTES_ZIP : SHORT_BYTES) || offset % BLOCK_BYTES ||
 	    len % BLOCK_BYTES || atomic_load(&s->meta_low))
 		return 0;
 	/* No new segment, and no sync that writers wait for: that comes at twice
