@@ -408,10 +408,11 @@ int lbs_queue_open(lbs_store *store, const struct lbs_queue_options *options,
  * when depth is reached; the rest has to be submitted again once something was
  * told. Never waits for the card, for internal flash or for another request: it
  * copies, and wakes a thread at most. Without a callback, a lone write of whole
- * blocks, up to 16 KiB (4 where blocks are compressed), with nothing else in flight is performed at once where
- * it has only to be encrypted and handed to the kernel: that takes some 10
- * microseconds, as long as handing it to a thread. (The kernel may hold up who
- * writes more than it wants to keep in memory; the library syncs long before.)
+ * blocks, up to 16 KiB (4 where blocks are compressed), with nothing else in
+ * flight is performed at once where it has only to be encrypted and handed to
+ * the kernel: that takes some 10 microseconds, as long as handing it to a thread.
+ * (The kernel may hold up who writes more than it wants to keep in memory; the
+ * library syncs long before.)
  * A request that is wrong (no such operation, out of range) is taken and told
  * LBS_EINVAL. LBS_EFORK. */
 int lbs_queue_submit(lbs_queue *queue, const struct lbs_request *requests,

@@ -14,14 +14,14 @@ int
 store_write_is_short(lbs_vdisk *v, uint64_t len, uint64_t offset)
 {
 	lbs_store *s = v->store;
+	uint64_t most = s->sealer.zip ? SHORT_BYTES_ZIP : SHORT_BYTES;
 	struct stream_stats st;
 
 	/* Refused at once. */
 	if (store_may_write(s))
 		return 1;
 	/* Without threads it does their work; part of a block is read first. */
-	if (!s->background ||
-	    len > (s->sealer.zip ? SHORT_BYTES_ZIP : SHORT_BYTES) || offset % BLOCK_BYTES ||
+	if (!s->background || len > most || offset % BLOCK_BYTES ||
 	    len % BLOCK_BYTES || atomic_load(&s->meta_low))
 		return 0;
 	/* No new segment, and no sync that writers wait for: that comes at twice
