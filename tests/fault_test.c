@@ -607,6 +607,43 @@ static void test_full_capacity(void **state)
 	world_free(w);
 }
 
+/* The card fills up below the capacity, with files of others: new blocks are
+ * refused while all that was let in can be written over for ever. */
+static void test_full_card_written_over(void **state)
+{
+	struct world_shape shape = workload_shape;
+	uint64_t end = 0, seed;
+	struct world *w;
+	int rc = 0;
+
+	(void)state;
+	shape.vdisk_bytes = 4 * 1024 * KIB;
+	shape.capacity_bytes = 12 * 1024 * KIB;
+	w = check_made(&shape);
+	simdisk_capacity(w->disk, SIM_CARD, 7 * 1024 * KIB + 8 * KIB);
+	assert_code(w, world_open(w, 0), 0);
+	/* Long writes lie more densely than what is written over in single
+	 * blocks later. */
+	while (rc == 0 && end < 1000) {
+		rc = world_write(w, end * MODEL_BLOCK, 15 * MODEL_BLOCK, 0);
+		end += rc == 0 ? 15 : 0;
+	}
+	assert_code(w, rc, LBS_ENOSPC);
+	assert_true(end > 300);
+	for (seed = 0; seed < 6; seed++) {
+		write_over(w, end, seed, 300);
+		if (seed == 2)
+			world_cut(w, SIM_KEEP_ALL, 0);
+		if (seed == 4)
+			world_cut(w, SIM_SUBSET, 5);
+		if (seed == 2 || seed == 4)
+			assert_code(w, world_open(w, 0), 0);
+	}
+	assert_true(world_stat(w, LBS_STAT_CLEANED_SEGMENTS) > 10);
+	assert_model(w);
+	world_free(w);
+}
+
 /* The process dies a few writes before one is refused: what is not anchored yet is
  * written again from the segments kept back. */
 static void test_full_then_killed(void **state)
@@ -875,6 +912,7 @@ int main(void)
 		cmocka_unit_test(test_damaged_victim),
 		cmocka_unit_test(test_full_card),
 		cmocka_unit_test(test_full_capacity),
+		cmocka_unit_test(test_full_card_written_over),
 		cmocka_unit_test(test_full_then_killed),
 		cmocka_unit_test(test_bounded_tail),
 		cmocka_unit_test(test_deaths_on_full_card),

@@ -335,10 +335,17 @@ map_holes(struct map *map, uint32_t layer, uint64_t lba, uint32_t count,
 }
 
 void
-map_set_live(struct map *map, uint64_t live, uint64_t live_max)
+map_set_live(struct map *map, uint64_t live)
 {
 	pthread_mutex_lock(&map->lock);
 	map->live = live;
+	pthread_mutex_unlock(&map->lock);
+}
+
+void
+map_set_live_max(struct map *map, uint64_t live_max)
+{
+	pthread_mutex_lock(&map->lock);
 	map->live_max = live_max;
 	pthread_mutex_unlock(&map->lock);
 }

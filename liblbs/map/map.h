@@ -38,9 +38,10 @@ void map_free(struct map *map);
  * applied); 0: a checkpoint must make room first. Sealing takes longer than
  * memory: where a small change will go is fetched into the cache meanwhile. */
 int map_admit(struct map *map, const struct extent *extent, int is_unmap);
-/* DESIGN.md promise 9: at most so many blocks may be mapped; live of them are by
- * the persisted map. */
-void map_set_live(struct map *map, uint64_t live, uint64_t live_max);
+/* DESIGN.md promise 9: so many blocks are mapped by the persisted map, and so many
+ * may be at most. */
+void map_set_live(struct map *map, uint64_t live);
+void map_set_live_max(struct map *map, uint64_t live_max);
 /* 1 if fresh more mapped blocks are allowed, when each block that was written
  * since the last checkpoint or is being written counts as new. */
 int map_allows(struct map *map, uint32_t fresh);

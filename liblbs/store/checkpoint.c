@@ -161,7 +161,7 @@ write_checkpoint(lbs_store *s, const struct log_position *behind)
 	}
 	if (rc)
 		goto out;
-	store_room_settle(s);
+	store_room_count(s);
 	map_thaw(s->map);
 	for (uint32_t i = 0; i < segments; i++)
 		if (freed[i])

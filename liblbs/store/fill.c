@@ -113,6 +113,7 @@ fill_one(lbs_store *s)
 				  "noted: make internal flash work and open the "
 				  "store again");
 	segtab_fill(s->segtab, segment);
+	store_room_settle(s);
 	return 0;
 }
 
@@ -130,11 +131,14 @@ store_fill_one(lbs_store *s)
 int
 store_fill_wanted(lbs_store *s)
 {
+	uint64_t ahead = s->fill_ahead_bytes / s->geometry.segment_bytes;
 	uint32_t filled, free;
 
 	segtab_room(s->segtab, &filled, &free);
+	/* Segments for the log, and blocks that may live in what is filled. */
 	return !atomic_load(&s->card_full) && filled < s->geometry.segment_count &&
-	       (uint64_t)free * s->geometry.segment_bytes < s->fill_ahead_bytes;
+	       (free < ahead ||
+		!map_allows(s->map, (uint32_t)(ahead * s->segment_blocks)));
 }
 
 /*

@@ -209,8 +209,12 @@ uint32_t room_overhead(uint32_t segments, uint32_t recovery,
 		       uint32_t segment_bytes);
 uint64_t room_live_max(uint32_t segments, uint32_t recovery,
 		       uint32_t segment_bytes);
-/* Tells the map how many blocks live and may: at opening and with checkpoints. */
+/* Tells the map how many blocks may live in what is filled: filling is held, or
+ * nobody else has the store yet. */
 void store_room_settle(lbs_store *s);
+/* Tells the map how many blocks live, and the owner when that is nearly all: at
+ * opening and with checkpoints. */
+void store_room_count(lbs_store *s);
 /* Segments that a taker of that level must leave. */
 uint32_t store_room_kept(lbs_store *s, int level);
 /* Blocks that writers may append before they meet the reserves. */

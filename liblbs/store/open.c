@@ -159,10 +159,11 @@ store_open_env(const struct store_env *env,
 				 load_page, s);
 		rc = s->map ? 0 : fail(&s->log, LBS_ENOMEM, "out of memory");
 	}
-	if (rc == 0)
+	if (rc == 0) {
+		store_room_count(s);
 		store_room_settle(s);
-	if (rc == 0)
 		rc = store_recover(s, &on_card);
+	}
 	if (rc == 0 && !s->rdonly)
 		rc = cleaner_start(s);
 	if (rc == 0 && !s->rdonly) {

@@ -62,19 +62,31 @@ room_live_max(uint32_t segments, uint32_t recovery, uint32_t segment_bytes)
 			       : 0;
 }
 
+/* Only what is filled counts: the card may be full of other files before the
+ * capacity is reached, and what was let in by then is written over for ever. */
 void
 store_room_settle(lbs_store *s)
+{
+	uint32_t filled, free;
+
+	segtab_room(s->segtab, &filled, &free);
+	map_set_live_max(s->map, room_live_max(filled, s->reserve_segments,
+					       s->geometry.segment_bytes));
+}
+
+void
+store_room_count(lbs_store *s)
 {
 	uint32_t filled, free, n = s->geometry.segment_count;
 	uint64_t live = segtab_live_total(s->segtab), max;
 	int low;
 
+	map_set_live(s->map, live);
 	segtab_room(s->segtab, &filled, &free);
 	/* A card that is full before the capacity is: what is there counts. */
 	if (atomic_load(&s->card_full))
 		n = filled;
 	max = room_live_max(n, s->reserve_segments, s->geometry.segment_bytes);
-	map_set_live(s->map, live, max);
 	low = live > max - max / 16;
 	if (!atomic_exchange(&s->space_low, low) && low)
 		store_event(s, LBS_EVENT_SPACE_LOW);
@@ -167,6 +179,18 @@ store_clean_batch(lbs_store *s)
  * one is nearly always enough. */
 #define ADMIT_TRIES 100
 
+/* Fills the card until it may hold so many blocks more: 0, LBS_ENOSPC, or an error
+ * that stopped the store. */
+static int
+fill_for(lbs_store *s, uint32_t holes)
+{
+	int rc = 0;
+
+	while (rc == 0 && !map_allows(s->map, holes))
+		rc = store_fill_one(s);
+	return rc;
+}
+
 int
 store_room_admit(lbs_store *s, const struct extent *extent)
 {
@@ -181,6 +205,9 @@ store_room_admit(lbs_store *s, const struct extent *extent)
 		       &holes);
 	if (rc || !holes || map_allows(s->map, holes))
 		return rc;
+	rc = atomic_load(&s->card_full) ? LBS_ENOSPC : fill_for(s, holes);
+	if (rc != LBS_ENOSPC)
+		return rc;
 	/* Blocks that were written twice are counted twice until a checkpoint, and
 	 * what others write meanwhile as new: refused is only what does not fit
 	 * beside what lives. */
@@ -190,12 +217,7 @@ store_room_admit(lbs_store *s, const struct extent *extent)
 			return rc;
 	} while (map_may_allow(s->map, holes) && ++tries < ADMIT_TRIES);
 	/* Perhaps the card has got room again. */
-	rc = atomic_load(&s->card_full) ? store_fill_one(s) : LBS_ENOSPC;
-	if (rc == 0)
-		store_room_settle(s);
-	else if (rc != LBS_ENOSPC)
-		return rc;
-	return map_allows(s->map, holes) ? 0 : LBS_ENOSPC;
+	return fill_for(s, holes);
 }
 
 /* ---- the pace ------------------------------------------------------------ */
