@@ -9,7 +9,8 @@
  *   crash_test [--quick | --few] [--stop] [--jobs N] [--json FILE] [--only WORKLOAD]
  *   crash_test --replay ID
  *
- * Three kinds of workloads: "create", the making of a store; "long-N", 110 steps
+ * Four kinds of workloads: "create", the making of a store; "shrink", the giving
+ * back of chunk files while the guest goes on; "long-N", 110 steps
  * of a guest by seed N; and "new-LETTERS", "worn-LETTERS" and "zip-LETTERS", all sequences of the
  * requests in tests/lab/script.h, each cut in its last letter (the letters before
  * it are a sequence of their own).
@@ -42,6 +43,7 @@
 struct effort {
 	unsigned long_seeds;
 	uint64_t long_every;	/* of the ticks of a long workload, one in so many */
+	uint64_t shrink_every;	/* the same of shrinking */
 	int all_letters;	/* all sequences up to so many letters */
 	int some_letters;	/* of those of so many letters, one in some_every */
 	uint64_t some_every;
@@ -51,16 +53,16 @@ struct effort {
 };
 
 static const struct effort quick = {
-	.long_seeds = 5, .long_every = 23, .all_letters = 2, .some_letters = 3,
+	.long_seeds = 5, .long_every = 23, .shrink_every = 5, .all_letters = 2, .some_letters = 3,
 	.some_every = 10, .twice_letters = 1, .twice_every = 40, .draws = { 2, 0 },
 };
 static const struct effort full = {
-	.long_seeds = 5, .long_every = 1, .all_letters = 3, .some_letters = 4,
+	.long_seeds = 5, .long_every = 1, .shrink_every = 1, .all_letters = 3, .some_letters = 4,
 	.some_every = 4, .twice_letters = 2, .twice_every = 60, .draws = { 4, 0 },
 };
 /* For sanitizers. */
 static const struct effort few = {
-	.long_seeds = 5, .long_every = 101, .all_letters = 1, .some_letters = 2,
+	.long_seeds = 5, .long_every = 101, .shrink_every = 7, .all_letters = 1, .some_letters = 2,
 	.some_every = 2, .twice_letters = 0, .twice_every = 50, .draws = { 2, 0 },
 };
 
@@ -85,7 +87,7 @@ static int stop, job;
 
 /* What every job starts from: made before the fork, one data key each. */
 static struct world *stores[SCRIPT_STORES];
-static struct world *long_stores[8];
+static struct world *long_stores[8]; /* by seed; 0: the one to shrink */
 
 static void __attribute__((format(printf, 1, 2), noreturn))
 fatal(const char *format, ...)
@@ -154,6 +156,58 @@ static void cut_long(struct sweep *s, uint64_t seed)
 
 	if (workload_run(w, seed, NULL, why, sizeof(why)) != WORKLOAD_DONE)
 		sweep_fault(s, why);
+	sweep_end(run);
+	world_free(w);
+}
+
+/* ---- chunk files given back ------------------------------------------------ */
+
+static struct world *shrink_store(void)
+{
+	struct world *w = world_new(&workload_wide_shape);
+	int rc = world_create(w);
+
+	if (rc == 0)
+		rc = world_open(w, 0);
+	if (rc == 0)
+		rc = workload_spread(w);
+	if (rc == 0)
+		rc = world_close(w);
+	if (rc != 0)
+		fatal("the store to shrink could not be made: %s [%s]",
+		      lbs_error_word(rc), w->log_text);
+	return w;
+}
+
+/* The guest goes on meanwhile. */
+static int beside_shrinking(void *ctx, uint64_t done, uint64_t total)
+{
+	struct world *w = ctx;
+	uint64_t at = sim_mix(done, total) % 290 * MODEL_BLOCK;
+
+	return world_write(w, at, 2 * MODEL_BLOCK, done % 3 ? 0 : LBS_FUA) != 0;
+}
+
+static int shrink_it(struct world *w)
+{
+	int rc = world_open(w, 0);
+
+	if (rc == 0)
+		rc = lbs_store_clean(w->store, LBS_CLEAN_SHRINK,
+				     beside_shrinking, w);
+	/* What was given back comes again when it is needed. */
+	for (int i = 0; rc == 0 && i < 3; i++)
+		rc = workload_go_on(w);
+	return rc == 0 ? world_close(w) : rc;
+}
+
+static void cut_shrink(struct sweep *s)
+{
+	struct world *w = world_clone(long_stores[0]);
+	struct sweep_run *run = sweep_begin(s, w);
+
+	if (shrink_it(w) != 0 && !simdisk_is_off(w->disk))
+		sweep_fault(s, w->log_text);
 	sweep_end(run);
 	world_free(w);
 }
@@ -344,6 +398,18 @@ static void run_long(uint64_t seed, uint64_t part)
 	cut_long(&s, seed);
 }
 
+static void run_shrink(uint64_t part)
+{
+	struct sweep s;
+
+	if (!is_wanted("shrink"))
+		return;
+	sweep_of(&s, "shrink", 1);
+	s.parts = LONG_PARTS * effort->shrink_every;
+	s.part = part * effort->shrink_every;
+	cut_shrink(&s);
+}
+
 static void run_create(void)
 {
 	struct sweep s;
@@ -376,19 +442,22 @@ static void run_long_unit(uint64_t unit)
 /* Units: the making, the parts of the long workloads, the sequences. */
 static uint64_t unit_count(void)
 {
-	return 1 + long_units() + SCRIPT_STORES * sequences(effort->some_letters);
+	return 1 + LONG_PARTS + long_units() +
+	       SCRIPT_STORES * sequences(effort->some_letters);
 }
 
 static void run_unit(uint64_t unit)
 {
-	uint64_t longs = long_units();
+	uint64_t longs = LONG_PARTS + long_units();
 
 	/* One store's history, with all the ways it might have gone on. */
 	nonce_audit_reset();
 	if (unit == 0)
 		run_create();
+	else if (unit <= LONG_PARTS)
+		run_shrink(unit - 1);
 	else if (unit <= longs)
-		run_long_unit(unit - 1);
+		run_long_unit(unit - 1 - LONG_PARTS);
 	else
 		run_script((int)((unit - longs - 1) % SCRIPT_STORES),
 			   (unit - longs - 1) / SCRIPT_STORES);
@@ -430,6 +499,25 @@ static void look_at_long(uint64_t seed)
 	atomic_fetch_add(&shared->workloads, 1);
 }
 
+static void look_at_shrink(void)
+{
+	struct world *w = world_clone(long_stores[0]);
+	uint64_t ticks = simdisk_ticks(w->disk), used, given;
+
+	nonce_audit_reset();
+	used = simdisk_used(w->disk, SIM_CARD);
+	if (shrink_it(w) != 0)
+		fatal("shrink, uncut: %s", w->log_text);
+	given = used - simdisk_used(w->disk, SIM_CARD);
+	printf("shrink: %llu ticks, %llu of %llu KiB given back\n",
+	       (unsigned long long)(simdisk_ticks(w->disk) - ticks),
+	       (unsigned long long)given >> 10, (unsigned long long)used >> 10);
+	if (given < 3 * w->shape.chunk_bytes)
+		fatal("shrinking must give back three chunk files");
+	world_free(w);
+	atomic_fetch_add(&shared->workloads, 1);
+}
+
 /* Every segment that the worn store has made room for was written by the log. */
 static void look_at_worn(struct world *w)
 {
@@ -463,6 +551,7 @@ static void make_stores(void)
 	}
 	look_at_worn(stores[SCRIPT_WORN]);
 	look_at_worn(stores[SCRIPT_ZIP]);
+	long_stores[0] = shrink_store();
 	for (i = 1; i <= effort->long_seeds; i++)
 		long_stores[i] = long_store(i);
 }
@@ -578,6 +667,10 @@ static int replay(const char *id)
 		cut_create(&s);
 		return 0;
 	}
+	if (strcmp(name, "shrink") == 0) {
+		cut_shrink(&s);
+		return 0;
+	}
 	if (strncmp(name, "long-", 5) == 0) {
 		uint64_t seed = strtoull(name + 5, NULL, 10);
 
@@ -657,6 +750,7 @@ int main(int argc, char **argv)
 		if (shared->totals.cuts == 0)
 			fatal("%s names a tick that is not reached", id);
 	} else {
+		look_at_shrink();
 		for (seed = 1; seed <= effort->long_seeds; seed++)
 			look_at_long(seed);
 		work_shared(jobs);

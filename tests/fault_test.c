@@ -336,7 +336,9 @@ static void *clean_again(void *arg)
 	struct others *o = arg;
 
 	while (!o->stop && o->rc == 0) {
-		o->rc = lbs_store_clean(o->w->store, 0, NULL, NULL);
+		o->rc = lbs_store_clean(o->w->store,
+					o->rounds % 3 ? LBS_CLEAN_SHRINK : 0,
+					NULL, NULL);
 		if (o->rc == 0 && o->rounds++ % 2)
 			o->rc = lbs_store_checkpoint(o->w->store);
 	}
@@ -644,6 +646,109 @@ static void test_full_card_written_over(void **state)
 	world_free(w);
 }
 
+static uint64_t chunk_files(struct world *w)
+{
+	char name[MEDIUM_NAME_BYTES];
+	uint32_t i, n = 0;
+
+	for (i = 0; i < 16; i++) {
+		medium_file_name(i, name);
+		n += (uint32_t)simdisk_exists(w->disk, SIM_CARD, name);
+	}
+	return n;
+}
+
+/* Chunk files are given back, and others take the room: what lives can be written
+ * over for ever, new blocks are refused, and when the card has room again the
+ * files come back. */
+static void test_shrunk_then_full(void **state)
+{
+	struct world_shape shape = workload_wide_shape;
+	uint64_t files, left, end, seed, given, room;
+	struct world *w;
+
+	(void)state;
+	shape.vdisk_bytes = 4 * 1024 * KIB;
+	w = check_made(&shape);
+	assert_code(w, world_open(w, 0), 0);
+	assert_code(w, workload_spread(w), 0);
+	files = chunk_files(w);
+	assert_code(w, lbs_store_clean(w->store, LBS_CLEAN_SHRINK, NULL, NULL), 0);
+	left = chunk_files(w);
+	given = world_stat(w, LBS_STAT_CARD_GIVEN_BACK_BYTES);
+	assert_true(left + 3 <= files);
+	assert_true(given > (files - left - 1) * shape.chunk_bytes);
+	assert_model(w);
+	/* Not twice. */
+	assert_code(w, lbs_store_clean(w->store, LBS_CLEAN_SHRINK, NULL, NULL), 0);
+	assert_int_equal(world_stat(w, LBS_STAT_CARD_GIVEN_BACK_BYTES), given);
+	room = simdisk_used(w->disk, SIM_CARD);
+	simdisk_capacity(w->disk, SIM_CARD, room);
+	for (seed = 0; seed < 4; seed++) {
+		write_over(w, 310, seed, 300);
+		if (seed == 1)
+			world_cut(w, SIM_KEEP_ALL, 0);
+		if (seed == 2)
+			world_cut(w, SIM_SUBSET, 5);
+		if (seed == 1 || seed == 2)
+			assert_code(w, world_open(w, 0), 0);
+	}
+	for (end = 310; end < 1000; end++)
+		if (world_write(w, end * MODEL_BLOCK, MODEL_BLOCK, 0) != 0)
+			break;
+	assert_true(end < 900);
+	assert_code(w, world_write(w, end * MODEL_BLOCK, MODEL_BLOCK, 0),
+		    LBS_ENOSPC);
+	write_over(w, end, seed, 300);
+	assert_true(simdisk_used(w->disk, SIM_CARD) <= room);
+	simdisk_capacity(w->disk, SIM_CARD, 0);
+	assert_code(w, world_write(w, end * MODEL_BLOCK, 80 * MODEL_BLOCK, 0), 0);
+	assert_true(simdisk_used(w->disk, SIM_CARD) > room);
+	assert_model(w);
+	assert_code(w, world_close(w), 0);
+	assert_code(w, world_open(w, 0), 0);
+	assert_model(w);
+	world_free(w);
+}
+
+/* A block in the last chunk file that does not open stays an error, and its file
+ * stays with it: those behind it go all the same. */
+static void test_shrink_keeps_damaged(void **state)
+{
+	uint8_t buf[MODEL_BLOCK];
+	char name[MEDIUM_NAME_BYTES];
+	struct world *w = check_made(&workload_wide_shape);
+	uint64_t position, lba, at;
+	uint32_t segment, file;
+
+	(void)state;
+	assert_code(w, world_open(w, 0), 0);
+	assert_code(w, workload_spread(w), 0);
+	assert_code(w, lbs_store_checkpoint(w->store), 0);
+	/* In the third chunk file from the end. */
+	for (lba = 0; lba < 300; lba++) {
+		position = position_of(w, lba);
+		segment = position_segment(position);
+		file = segment / 16;
+		if (file == 9)
+			break;
+	}
+	assert_true(lba < 300);
+	at = segment % 16 * w->shape.segment_bytes + position_offset(position);
+	medium_file_name(file, name);
+	assert_int_equal(simdisk_flip(w->disk, SIM_CARD, name, at + 100, 1), 0);
+	assert_code(w, lbs_store_clean(w->store, LBS_CLEAN_SHRINK, NULL, NULL), 0);
+	assert_int_equal(chunk_files(w), 10);
+	assert_code(w, lbs_vdisk_read(w->vdisk, buf, sizeof(buf),
+				      lba * MODEL_BLOCK), LBS_EDAMAGED);
+	/* Written over, it goes. */
+	assert_code(w, world_write(w, lba * MODEL_BLOCK, MODEL_BLOCK, 0), 0);
+	assert_code(w, lbs_store_clean(w->store, LBS_CLEAN_SHRINK, NULL, NULL), 0);
+	assert_true(chunk_files(w) < 10);
+	assert_model(w);
+	world_free(w);
+}
+
 /* The process dies a few writes before one is refused: what is not anchored yet is
  * written again from the segments kept back. */
 static void test_full_then_killed(void **state)
@@ -913,6 +1018,8 @@ int main(void)
 		cmocka_unit_test(test_full_card),
 		cmocka_unit_test(test_full_capacity),
 		cmocka_unit_test(test_full_card_written_over),
+		cmocka_unit_test(test_shrunk_then_full),
+		cmocka_unit_test(test_shrink_keeps_damaged),
 		cmocka_unit_test(test_full_then_killed),
 		cmocka_unit_test(test_bounded_tail),
 		cmocka_unit_test(test_deaths_on_full_card),

@@ -7,6 +7,7 @@
 #include "tests/lab/check.h"
 #include "tests/lab/nonce_audit.h"
 #include "tests/lab/simimage.h"
+#include "tests/lab/workload.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -361,6 +362,10 @@ static void test_pulled_card(void **state)
 	(void)state;
 	assert_code(w, world_open(w, 0), 0);
 	check_work(w, 1, 3);
+	/* The card is not filled further by what comes. */
+	assert_code(w, world_write(w, 512 * KIB, 256 * KIB, 0), 0);
+	assert_code(w, world_discard(w, 512 * KIB, 256 * KIB, LBS_FUA), 0);
+	assert_code(w, lbs_store_checkpoint(w->store), 0);
 	card = simdisk_copy(w->disk, SIM_CARD);
 	assert_code(w, world_write(w, 0, 12 * KIB, 0), 0);
 	assert_code(w, world_write(w, 64 * KIB, 12 * KIB, 0), 0);
@@ -445,6 +450,52 @@ static void test_loss_keeps_anchor(void **state)
 	world_free(w);
 }
 
+/* Chunk files were given back: a metadata file from before that counts on them is
+ * an old one, whether the card file says so by its session or its checkpoint; a
+ * card from before that is an old one though it has all files. */
+static void test_shrunk(void **state)
+{
+	struct world *w = check_made(&workload_wide_shape), *v;
+	struct sim_copy *meta[3], *card[3];
+	int i, rc;
+
+	(void)state;
+	assert_code(w, world_open(w, 0), 0);
+	assert_code(w, workload_spread(w), 0);
+	assert_code(w, lbs_store_checkpoint(w->store), 0);
+	meta[0] = simdisk_copy(w->disk, SIM_FLASH);
+	card[0] = simdisk_copy(w->disk, SIM_CARD);
+	assert_code(w, world_close(w), 0);
+	assert_code(w, world_open(w, 0), 0);
+	meta[1] = simdisk_copy(w->disk, SIM_FLASH);
+	card[1] = simdisk_copy(w->disk, SIM_CARD);
+	check_work(w, 1, 2);
+	meta[2] = simdisk_copy(w->disk, SIM_FLASH);
+	card[2] = simdisk_copy(w->disk, SIM_CARD);
+	assert_code(w, lbs_store_clean(w->store, LBS_CLEAN_SHRINK, NULL, NULL), 0);
+	assert_true(world_stat(w, LBS_STAT_CARD_GIVEN_BACK_BYTES) > 0);
+	world_cut(w, SIM_DROP_ALL, 0);
+	for (i = 0; i < 3; i++) {
+		v = elsewhere(w);
+		simdisk_restore(v->disk, meta[i]);
+		assert_code(v, world_open(v, 0), LBS_ESTALEMETA);
+		assert_code(v, world_open(v, LBS_ACCEPT_LOSS), 0);
+		assert_plausible(v);
+		world_free(v);
+		v = elsewhere(w);
+		simdisk_restore(v->disk, card[i]);
+		rc = world_open(v, 0);
+		if (rc != LBS_EDATAMISSING)
+			assert_code(v, rc, LBS_ESTALECARD);
+		world_free(v);
+		sim_copy_free(meta[i]);
+		sim_copy_free(card[i]);
+	}
+	assert_code(w, world_open(w, 0), 0);
+	assert_model(w);
+	world_free(w);
+}
+
 static void test_dying_recoveries(void **state)
 {
 	struct world *w = check_made(NULL), *v;
@@ -489,6 +540,7 @@ int main(void)
 		cmocka_unit_test(test_pulled_card),
 		cmocka_unit_test(test_pulled_card_reused),
 		cmocka_unit_test(test_loss_keeps_anchor),
+		cmocka_unit_test(test_shrunk),
 		cmocka_unit_test(test_dying_recoveries),
 	};
 

@@ -190,6 +190,7 @@ enum lbs_stat {
 					 * once between two syncs */
 	LBS_STAT_CARD_CLEAN_BYTES,	/* the same of the cleaner's */
 	LBS_STAT_CARD_FILL_BYTES,	/* chunk files filled ahead */
+	LBS_STAT_CARD_GIVEN_BACK_BYTES,	/* chunk files removed */
 	LBS_STAT_CARD_READ_BYTES,
 	LBS_STAT_CARD_WRITE_CALLS, LBS_STAT_CARD_READ_CALLS,
 	LBS_STAT_CARD_PREFETCH_CALLS,	/* stretches asked for ahead of reading */
@@ -245,11 +246,17 @@ lbs_store_stat(lbs_store *store, uint64_t values[LBS_STAT_COUNT])
 const char *lbs_store_failure(lbs_store *store);
 /* Writes a checkpoint now and waits for it. */
 int lbs_store_checkpoint(lbs_store *store);
+enum {
+	LBS_CLEAN_SHRINK = 1	/* then give chunk files back to the card */
+};
 /* Cleans now: copies live blocks out of segments of which at least an eighth is
  * dead, until nothing is to be gained, and waits for it; reads and writes go on
- * meanwhile. flags: 0. progress (may be NULL) counts bytes of
- * segments; when it asks to stop, what was cleaned stays so. LBS_EROFS, LBS_ECANCELLED, or what stopped the
- * store. */
+ * meanwhile. With LBS_CLEAN_SHRINK the last chunk files are then emptied and
+ * removed, as far as the data, the reserves and what is always filled ahead leave
+ * any (LBS_STAT_CARD_GIVEN_BACK_BYTES counts them); they come again when they are
+ * needed. progress (may be NULL) counts bytes of segments, of each of the two by
+ * itself; when it asks to stop, what was done stays so. LBS_EINVAL, LBS_EROFS,
+ * LBS_ECANCELLED, or what stopped the store. */
 int lbs_store_clean(lbs_store *store, unsigned flags, lbs_progress_fn *progress,
 		    void *progress_ctx) __attribute__((warn_unused_result));
 

@@ -83,6 +83,11 @@ uint32_t stream_fits(struct stream *st, uint32_t want);
 /* Bytes of the open segment that are not written yet. */
 uint32_t stream_rest(struct stream *st);
 
+/* Segments from this one on are withdrawn: the stream gives back those that it has
+ * taken ahead, and its next record goes elsewhere. A cleaner's is left at once;
+ * nothing may be under way in it. */
+void stream_leave(struct stream *st, uint32_t from);
+
 /* Where the last record of a cut lies: what an anchor names. */
 struct cut {
 	uint64_t recno;

@@ -33,7 +33,7 @@ static const struct fill fresh = { SEGMENT_HEADER_BYTES, 0 };
 static struct fill
 filled(const struct stream *st)
 {
-	return st->segment == NO_SEGMENT
+	return st->segment == NO_SEGMENT || st->leaving
 		       ? (struct fill){ st->geometry->segment_bytes, 0 }
 		       : (struct fill){ st->cursor, st->entries };
 }
@@ -160,6 +160,7 @@ open_segment(struct stream *st, uint32_t segment)
 	seal_header(st->sealer, segtab_key(st->segtab, segment), salt, &sealed,
 		    page);
 	st->segment = segment;
+	st->leaving = 0;
 	st->cursor = SEGMENT_HEADER_BYTES;
 	st->entries = 0;
 	st->segment_first_recno = st->next_recno;
@@ -380,6 +381,39 @@ stream_rest(struct stream *st)
 		n = st->geometry->segment_bytes - st->cursor;
 	pthread_mutex_unlock(&st->lock);
 	return n;
+}
+
+/* The spare segments that are not withdrawn stay. */
+static void
+give_back_spares(struct stream *st, uint32_t from)
+{
+	int n = 0;
+
+	for (int i = 0; i < st->spares; i++)
+		if (st->spare[i] < from)
+			st->spare[n++] = st->spare[i];
+		else
+			segtab_release(st->segtab, st->spare[i]);
+	st->spares = n;
+}
+
+void
+stream_leave(struct stream *st, uint32_t from)
+{
+	pthread_mutex_lock(&st->lock);
+	give_back_spares(st, from);
+	if (st->segment != NO_SEGMENT && st->segment >= from) {
+		st->leaving = 1;
+		if (st->kind == STREAM_CLEANER) {
+			/* Nobody follows this stream: it needs no index, as
+			 * where a session ended. */
+			assert(!st->head);
+			segtab_close(st->segtab, st->segment, RECNO_COLD);
+			st->segment = st->touched_segment = NO_SEGMENT;
+			atomic_store(&st->open_chunk, NO_SEGMENT);
+		}
+	}
+	pthread_mutex_unlock(&st->lock);
 }
 
 int

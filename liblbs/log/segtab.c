@@ -30,6 +30,7 @@ struct segtab {
 	struct segment *seg;
 	uint8_t *keys;		/* secret, AEAD_KEY_BYTES each */
 	uint32_t count, cursor, filled, free;
+	uint32_t end;		/* segments from here on are withdrawn */
 	uint64_t clock;
 };
 
@@ -42,7 +43,7 @@ segtab_new(const struct sealer *sealer, uint32_t count)
 		return NULL;
 	pthread_mutex_init(&t->lock, NULL);
 	t->sealer = sealer;
-	t->count = count;
+	t->count = t->end = count;
 	t->seg = calloc(count, sizeof *t->seg);
 	t->keys = secret_alloc((size_t)count * AEAD_KEY_BYTES);
 	if (!t->seg || !t->keys) {
@@ -69,6 +70,13 @@ segtab_count(const struct segtab *t)
 	return t->count;
 }
 
+/* 1 if the segment counts as room, used or not. */
+static int
+is_room(const struct segtab *t, uint32_t segment)
+{
+	return t->seg[segment].filled && segment < t->end;
+}
+
 void
 segtab_fill(struct segtab *t, uint32_t segment)
 {
@@ -77,8 +85,59 @@ segtab_fill(struct segtab *t, uint32_t segment)
 	pthread_mutex_lock(&t->lock);
 	if (!s->filled) {
 		s->filled = 1;
-		t->filled++;
-		t->free += !s->used;
+		t->filled += (uint32_t)is_room(t, segment);
+		t->free += (uint32_t)(is_room(t, segment) && !s->used);
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
+void
+segtab_withdraw(struct segtab *t, uint32_t from)
+{
+	pthread_mutex_lock(&t->lock);
+	t->end = from;
+	/* What is moved goes to the front, and is not moved again soon. */
+	t->cursor = from < t->count ? 0 : t->cursor;
+	t->filled = t->free = 0;
+	for (uint32_t i = 0; i < from; i++) {
+		t->filled += (uint32_t)is_room(t, i);
+		t->free += (uint32_t)(is_room(t, i) && !t->seg[i].used);
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
+uint32_t
+segtab_end(struct segtab *t)
+{
+	uint32_t end;
+
+	pthread_mutex_lock(&t->lock);
+	end = t->end;
+	pthread_mutex_unlock(&t->lock);
+	return end;
+}
+
+uint32_t
+segtab_busy_to(struct segtab *t)
+{
+	uint32_t i;
+
+	pthread_mutex_lock(&t->lock);
+	for (i = t->count; i > 0; i--)
+		if (t->seg[i - 1].used || atomic_load(&t->seg[i - 1].pins))
+			break;
+	pthread_mutex_unlock(&t->lock);
+	return i;
+}
+
+void
+segtab_empty(struct segtab *t, uint32_t from)
+{
+	pthread_mutex_lock(&t->lock);
+	assert(from >= t->end);
+	for (uint32_t i = from; i < t->count; i++) {
+		assert(!t->seg[i].used);
+		t->seg[i].filled = 0;
 	}
 	pthread_mutex_unlock(&t->lock);
 }
@@ -112,7 +171,7 @@ segtab_use(struct segtab *t, uint32_t segment, uint64_t serial,
 	pthread_mutex_lock(&t->lock);
 	if (!s->used) {
 		s->used = 1;
-		t->free -= s->filled;
+		t->free -= (uint32_t)is_room(t, segment);
 	}
 	s->serial = serial;
 	s->last_recno = last_recno;
@@ -133,7 +192,7 @@ segtab_take(struct segtab *t, uint32_t *segment)
 		uint32_t at = (t->cursor + i) % t->count;
 		struct segment *s = &t->seg[at];
 
-		if (!s->filled || s->used || atomic_load(&s->pins))
+		if (!is_room(t, at) || s->used || atomic_load(&s->pins))
 			continue;
 		s->used = 1;
 		s->live = 0;
@@ -160,7 +219,7 @@ segtab_release(struct segtab *t, uint32_t segment)
 	if (s->used) {
 		s->used = 0;
 		s->in_metadata = 0;
-		t->free += s->filled;
+		t->free += (uint32_t)is_room(t, segment);
 	}
 	pthread_mutex_unlock(&t->lock);
 }

@@ -30,6 +30,17 @@ int segtab_is_filled(struct segtab *t, uint32_t segment);
  * readers leave. */
 void segtab_room(struct segtab *t, uint32_t *filled, uint32_t *free);
 
+/* Giving room back to the card. Segments from this one on are withdrawn: they
+ * are not taken any more and count as not filled. With the table's count all of
+ * them count again. */
+void segtab_withdraw(struct segtab *t, uint32_t from);
+/* The first segment that is withdrawn; the count if none is. */
+uint32_t segtab_end(struct segtab *t);
+/* Behind the last segment that is in use or is being read. */
+uint32_t segtab_busy_to(struct segtab *t);
+/* Withdrawn segments from this one on, all free, are not on the card any more. */
+void segtab_empty(struct segtab *t, uint32_t from);
+
 /* The segment is in use with this salt: known from the metadata or the log. */
 void segtab_use(struct segtab *t, uint32_t segment, uint64_t serial,
 		const uint8_t salt[SALT_BYTES], uint64_t last_recno);

@@ -75,6 +75,7 @@ struct stream {
 	struct cut last;	/* record reserved last */
 	uint32_t spare[PARTS_MAX];
 	int spares;
+	int leaving;		/* the next record goes into another segment */
 	/* queue */
 	struct item *head, **tail;
 	int pushing, error;

@@ -57,7 +57,7 @@ struct medium_ops {
 	/* Takes the card's lock, which ends with close or the process.
 	 * -EBUSY if another holds it. The card file must be open. */
 	int (*lock)(struct medium *);
-	/* Removes a file: only for undoing a failed create. */
+	/* Removes a file that no other call uses; open or not. */
 	int (*remove)(struct medium *, uint32_t file);
 	void (*close)(struct medium *);
 };

@@ -30,6 +30,7 @@ static const char *const sql[SQL_COUNT] = {
 	[SQL_LIVE_GET] = "SELECT counts FROM live WHERE grp=?",
 	[SQL_LIVE_PUT] = "REPLACE INTO live VALUES(?,?)",
 	[SQL_CHUNK_PUT] = "REPLACE INTO chunk VALUES(?,?)",
+	[SQL_CHUNK_CUT] = "DELETE FROM chunk WHERE idx>=?",
 	[SQL_CHUNK_EACH] = "SELECT idx,filled FROM chunk ORDER BY idx",
 	[SQL_PIECE_CLEAR] = "DELETE FROM piece",
 	[SQL_PIECE_ADD] = "INSERT INTO piece VALUES(?,?,?,?,?,?,?)",

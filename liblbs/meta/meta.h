@@ -130,6 +130,8 @@ int meta_live_put(struct meta *m, uint32_t group,
 
 /* Segments of a chunk file that are filled, synced and so count as room. */
 int meta_chunk_put(struct meta *m, uint32_t chunk, uint32_t filled_segments);
+/* Chunk files from this one on are no room any more. */
+int meta_chunks_cut(struct meta *m, uint32_t from);
 int meta_chunk_each(struct meta *m,
 		    int (*fn)(void *ctx, uint32_t chunk, uint32_t filled),
 		    void *ctx);

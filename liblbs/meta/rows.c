@@ -220,6 +220,15 @@ meta_chunk_put(struct meta *m, uint32_t chunk, uint32_t filled_segments)
 }
 
 int
+meta_chunks_cut(struct meta *m, uint32_t from)
+{
+	sqlite3_stmt *st = meta_stmt(m, SQL_CHUNK_CUT);
+
+	sqlite3_bind_int64(st, 1, from);
+	return run_count(m, st);
+}
+
+int
 meta_chunk_each(struct meta *m,
 		int (*fn)(void *ctx, uint32_t chunk, uint32_t filled), void *ctx)
 {

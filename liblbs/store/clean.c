@@ -150,6 +150,7 @@ choose(lbs_store *s, struct clean_worth worth)
 	struct cleaner *c = s->cleaner;
 	uint32_t n = 0, max = store_clean_batch(s);
 	uint32_t segments = s->geometry.segment_count;
+	uint32_t end = segtab_end(s->segtab);
 	struct victim *v = calloc(segments, sizeof *v);
 	struct segment_info info;
 	uint64_t work = 0;
@@ -160,11 +161,15 @@ choose(lbs_store *s, struct clean_worth worth)
 	store_db_lock(s);
 	for (uint32_t i = 0; i < segments; i++) {
 		segtab_info(s->segtab, i, &info);
-		if (info.live <= worth.max_live && is_candidate(s, i, &info))
+		/* What is withdrawn is no room, however empty. */
+		if ((worth.from ? i >= worth.from
+				: info.live <= worth.max_live && i < end) &&
+		    is_candidate(s, i, &info))
 			v[n++] = (struct victim){ i, info.live, info.age, 0 };
 	}
 	store_db_unlock(s);
-	n = victim_choose(v, n, n, s->segment_blocks);
+	if (!worth.from)
+		n = victim_choose(v, n, n, s->segment_blocks);
 	if (worth.wins && n <= segments_for(s, v, n))
 		n = 0;
 	n = that_fit(v, n < max ? n : max);

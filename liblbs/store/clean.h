@@ -94,7 +94,11 @@ int clean_is_barren(lbs_store *s);
 struct clean_worth {
 	uint32_t max_live;
 	int wins;
+	uint32_t from;		/* unless 0: whatever lives from this segment on */
 };
+/* Gives chunk files back to the card, as many as can be (shrink.c). 0 or an error;
+ * when progress asks to stop, LBS_ECANCELLED. */
+int store_shrink(lbs_store *s, lbs_progress_fn *progress, void *ctx);
 /* Begins a round if there is none: 1, or 0 when nothing is worth it.
  * cleaner->lock is held for these two. */
 int clean_begin(lbs_store *s, struct clean_worth worth);

@@ -12,7 +12,8 @@ static struct clean_worth
 worth(const lbs_store *s)
 {
 	return (struct clean_worth){
-		s->segment_blocks - s->segment_blocks / WORTH_SHARE - 1, 1
+		.max_live = s->segment_blocks - s->segment_blocks / WORTH_SHARE - 1,
+		.wins = 1,
 	};
 }
 
@@ -39,7 +40,7 @@ lbs_store_clean(lbs_store *s, unsigned flags, lbs_progress_fn *progress,
 	uint64_t total, done = 0;
 	int rc = store_may_write(s);
 
-	if (flags)
+	if (flags & ~(unsigned)LBS_CLEAN_SHRINK)
 		return LBS_EINVAL;
 	/* The counts are those of the last checkpoint. */
 	if (rc == 0)
@@ -57,6 +58,8 @@ lbs_store_clean(lbs_store *s, unsigned flags, lbs_progress_fn *progress,
 			break;
 		done = atomic_load(&s->stat[LBS_STAT_CLEANED_SEGMENTS]) - before;
 	}
+	if (rc >= 0 && flags & LBS_CLEAN_SHRINK)
+		rc = store_shrink(s, progress, ctx);
 	if (rc >= 0 && progress)
 		progress(ctx, total * s->geometry.segment_bytes,
 			 total * s->geometry.segment_bytes);

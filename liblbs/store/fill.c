@@ -80,9 +80,15 @@ write_segment(lbs_store *s, uint32_t segment)
 static int
 fill_one(lbs_store *s)
 {
-	uint32_t segment = next_unfilled(s), chunk;
+	uint32_t segment, chunk;
 	int rc, err;
 
+	/* Room that was about to be given back is needed after all. */
+	if (segtab_end(s->segtab) < s->geometry.segment_count) {
+		store_room_restore(s);
+		return 0;
+	}
+	segment = next_unfilled(s);
 	if (segment >= s->geometry.segment_count)
 		return LBS_ENOSPC;
 	chunk = geometry_chunk(&s->geometry, segment);
@@ -131,14 +137,14 @@ store_fill_one(lbs_store *s)
 int
 store_fill_wanted(lbs_store *s)
 {
-	uint64_t ahead = s->fill_ahead_bytes / s->geometry.segment_bytes;
 	uint32_t filled, free;
 
 	segtab_room(s->segtab, &filled, &free);
 	/* Segments for the log, and blocks that may live in what is filled. */
 	return !atomic_load(&s->card_full) && filled < s->geometry.segment_count &&
-	       (free < ahead ||
-		!map_allows(s->map, (uint32_t)(ahead * s->segment_blocks)));
+	       segtab_end(s->segtab) == s->geometry.segment_count &&
+	       (free < store_ahead_segments(s) + s->reserve_segments ||
+		!map_allows(s->map, store_ahead_segments(s) * s->segment_blocks));
 }
 
 /*
@@ -182,6 +188,9 @@ store_next_segment(void *ctx, int level, uint32_t *segment)
 		if (free + (s->geometry.segment_count - filled) <= keep)
 			return LBS_ENOSPC;
 		if (free <= keep || free == 0) {
+			if (level == ROOM_CLEANER &&
+			    segtab_end(s->segtab) < s->geometry.segment_count)
+				return LBS_ENOSPC;
 			rc = store_fill_one(s);
 			if (rc == LBS_ENOSPC && free > keep)
 				rc = 0;

@@ -66,6 +66,7 @@ struct lbs_store {
 	struct logger log;
 	int rdonly, accept_loss;
 	int card_older;		/* its last session is not the metadata's */
+	int card_newer;		/* it knows more than the metadata */
 	struct sealer sealer;
 	struct geometry geometry;
 	uint8_t *data_key;	/* secret */
@@ -215,6 +216,10 @@ void store_room_settle(lbs_store *s);
 /* Tells the map how many blocks live, and the owner when that is nearly all: at
  * opening and with checkpoints. */
 void store_room_count(lbs_store *s);
+/* Segments that are filled ahead of need, beside the reserve. */
+uint32_t store_ahead_segments(lbs_store *s);
+/* What was withdrawn is room again: likewise. */
+void store_room_restore(lbs_store *s);
 /* Segments that a taker of that level must leave. */
 uint32_t store_room_kept(lbs_store *s, int level);
 /* Blocks that writers may append before they meet the reserves. */

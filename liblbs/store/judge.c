@@ -130,6 +130,7 @@ replay_judge(struct replay *r)
 	    (r->card.begun >= r->state.session &&
 	     r->card.begun > replay_known_begun(r)) ||
 	    r->checkpoint > r->state.checkpoint ||
+	    r->card.checkpoint > r->state.checkpoint ||
 	    (r->s->freshness == LBS_FRESHNESS_FLUSH &&
 	     r->durable_to > r->anchor.recno)) {
 		r->missing = LBS_ESTALEMETA;

@@ -43,7 +43,15 @@ load_chunk(void *ctx, uint32_t chunk, uint32_t filled)
 		warn(&s->log, LBS_EDATAMISSING,
 		     "the chunk file %s lacks what lay behind its byte %llu",
 		     name, (unsigned long long)(err ? 0 : size));
-	} else if (s->card_older && (err == -ENOENT || (!err && size < want)))
+	} else if (s->card_newer &&
+		   (err == -ENOENT || (!err && size < want)))
+		/* The newer metadata has given it back. */
+		return fail(&s->log, LBS_ESTALEMETA,
+			    "the metadata is older than the card, and the chunk "
+			    "file %s is not there any more: use the newest "
+			    "metadata file, or run lbsck -n --accept-loss to see "
+			    "what is lost", name);
+	else if (s->card_older && (err == -ENOENT || (!err && size < want)))
 		return fail(&s->log, LBS_ESTALECARD,
 			    "the card is an older copy of this store's card, "
 			    "without all of the chunk file %s: insert the newest "
@@ -145,9 +153,6 @@ store_load_tables(lbs_store *s)
 					  : CHECKPOINT_LOG_BYTES;
 	s->fill_ahead_bytes = s->env.fill_ahead_bytes ? s->env.fill_ahead_bytes
 						      : FILL_AHEAD_BYTES;
-	/* Filling ahead must not stop short of the reserve. */
-	s->fill_ahead_bytes +=
-		(uint64_t)s->reserve_segments * row->segment_size;
 	s->segtab = segtab_new(&s->sealer, row->capacity_segments);
 	s->flush.chunks = calloc(
 		geometry_chunk(&s->geometry, row->capacity_segments) + 1, 1);
@@ -164,6 +169,8 @@ store_load_state(lbs_store *s, const struct card_sealed *on_card)
 
 	s->card_older = rc == 0 && on_card->session &&
 			on_card->session < state.session;
+	s->card_newer = rc == 0 && (on_card->session > state.session ||
+				    on_card->checkpoint > state.checkpoint);
 	if (rc == 0)
 		rc = meta_segment_each(s->meta, load_segment, s);
 	if (rc == 0)

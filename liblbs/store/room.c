@@ -90,6 +90,19 @@ store_room_count(lbs_store *s)
 	low = live > max - max / 16;
 	if (!atomic_exchange(&s->space_low, low) && low)
 		store_event(s, LBS_EVENT_SPACE_LOW);
+
+uint32_t
+store_ahead_segments(lbs_store *s)
+{
+	return (uint32_t)((s->fill_ahead_bytes + s->geometry.segment_bytes - 1) /
+			  s->geometry.segment_bytes);
+}
+
+void
+store_room_restore(lbs_store *s)
+{
+	segtab_withdraw(s->segtab, s->geometry.segment_count);
+	store_room_settle(s);
 }
 
 /* ---- who may take what --------------------------------------------------- */
@@ -164,11 +177,15 @@ store_room_blocks(lbs_store *s)
 uint32_t
 store_clean_batch(lbs_store *s)
 {
-	uint32_t have = room_segments(s);
+	uint32_t have = room_segments(s), filled;
 	uint32_t kept = store_room_kept(s, ROOM_CLEANER);
 	uint32_t batch = room_clean_batch(s->geometry.segment_count);
-	uint32_t can = have > kept ? have - kept : 0;
+	uint32_t can;
 
+	/* The cleaner itself takes no withdrawn room back. */
+	if (segtab_end(s->segtab) < s->geometry.segment_count)
+		segtab_room(s->segtab, &filled, &have);
+	can = have > kept ? have - kept : 0;
 	/* Each victim may need a segment. */
 	return can < batch ? can : batch;
 }
@@ -273,8 +290,9 @@ worth(const lbs_store *s)
 {
 	uint32_t least = s->segment_blocks / 64;
 
-	return (struct clean_worth){ s->segment_blocks - (least ? least : 1),
-				     0 };
+	return (struct clean_worth){
+		.max_live = s->segment_blocks - (least ? least : 1)
+	};
 }
 
 int
@@ -347,7 +365,8 @@ idle_water(const lbs_store *s)
 static struct clean_worth
 idle_worth(const lbs_store *s)
 {
-	return (struct clean_worth){ s->segment_blocks / 4 * 3, 1 };
+	return (struct clean_worth){ .max_live = s->segment_blocks / 4 * 3,
+				     .wins = 1 };
 }
 
 static int

@@ -20,6 +20,7 @@ static const char *const names[LBS_STAT_COUNT] = {
 	[LBS_STAT_CARD_LOG_BYTES] = "card_log_bytes",
 	[LBS_STAT_CARD_CLEAN_BYTES] = "card_clean_bytes",
 	[LBS_STAT_CARD_FILL_BYTES] = "card_fill_bytes",
+	[LBS_STAT_CARD_GIVEN_BACK_BYTES] = "card_given_back_bytes",
 	[LBS_STAT_CARD_READ_BYTES] = "card_read_bytes",
 	[LBS_STAT_CARD_WRITE_CALLS] = "card_write_calls",
 	[LBS_STAT_CARD_READ_CALLS] = "card_read_calls",

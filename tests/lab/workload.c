@@ -25,6 +25,28 @@ const struct world_shape workload_shape = {
 	.fill_ahead_bytes = 192 * KIB,
 };
 
+const struct world_shape workload_wide_shape = {
+	.vdisk_bytes = 1280 * KIB + 3 * 512,
+	.capacity_bytes = 200 * 64 * KIB,
+	.segment_bytes = 64 * KIB,
+	.chunk_bytes = 1 * MIB,
+	.checkpoint_log_bytes = 64 * MIB, /* nothing is freed before all is used */
+	.slice_bytes = 40,
+	.sync_bytes = 64 * KIB,
+	.fill_ahead_bytes = 64 * KIB,
+};
+
+int workload_spread(struct world *w)
+{
+	uint64_t i;
+	int rc = 0;
+
+	for (i = 0; rc == 0 && i < 260; i++)
+		rc = world_write(w, i * 7 % 300 * MODEL_BLOCK, 11 * MODEL_BLOCK,
+				 0);
+	return rc;
+}
+
 /* The salt of a segment header lies at a fixed place (FORMAT.md section 5). */
 struct salts {
 	uint8_t salt[SEGMENTS_KNOWN][SALT_BYTES];

@@ -16,6 +16,12 @@ extern const struct world_shape workload_shape;
 /* The same on so small a card that requests are refused now and then. */
 #define WORKLOAD_TIGHT_BYTES (92u << 16)
 
+/* Of 13 chunk files, of which some can be given back when it is cleaned. */
+extern const struct world_shape workload_wide_shape;
+/* Takes the log of such a store, which is open, through all of it: data lies
+ * everywhere, most of what was written is dead. 0 or a code. */
+int workload_spread(struct world *w);
+
 /* What a run came through; counted from what the store and the card show. */
 struct workload_seen {
 	uint64_t requests, flushes, sessions, deaths, ticks;
