@@ -18,20 +18,50 @@
 #define BLOCK_BYTES 4096
 #define POLL_US	    100000
 
+enum { OPT_SHRINK, OPT_ASK };
+
+static const struct option_spec options[] = {
+	{ "shrink", 0, NULL, "also give chunk files back to the card" },
+	{ "data", 'd', "DIR", "where the card is, if not where it was" },
+	KEYOPT_SPECS,
+	{ NULL, 0, NULL, NULL },
+};
+
 static const struct command_spec spec = {
-	.usage = "clean [--json] [--data DIR] STORE",
+	.usage = "clean [--shrink] [--json] [--data DIR] STORE",
 	.about =
 		"Copies live data out of segments that are partly dead, so that\n"
 		"they become room. The server that has the store open does it, and\n"
 		"goes on serving; where nobody has, the store is opened. A store\n"
 		"cleans by itself when it must: this is to do it beforehand.",
-	.options = ask_options,
+	.options = options,
+	.epilogue =
+		"With --shrink the last chunk files are emptied and removed, so that\n"
+		"other files find room on the card. What is stored, and room to go\n"
+		"on working with it, stays. The files come again as they are needed;\n"
+		"if the card is full by then, new data is refused (\"no space\").",
+};
+
+struct clean_command {
+	struct ask ask; /* first: ask_set takes it */
+	int shrink;
 };
 
 struct outcome {
-	uint64_t segments, blocks;
+	uint64_t segments, blocks, given_back;
 	int stopped, served;
 };
+
+static int
+set(void *ctx, int option, const char *value)
+{
+	struct clean_command *clean = ctx;
+
+	if (option != OPT_SHRINK)
+		return ask_set(&clean->ask, option - OPT_ASK, value);
+	clean->shrink = 1;
+	return OPTIONS_GO;
+}
 
 /* ---- by the server ------------------------------------------------------- */
 
@@ -62,11 +92,14 @@ refused(struct report *report, const json_t *answer)
 
 /* Waits for the server's job, telling how far it is. -1: nobody serves. */
 static int
-by_server(struct ask *ask, struct progress *progress, struct outcome *out)
+by_server(struct ask *ask, int shrink, struct progress *progress,
+	  struct outcome *out)
 {
-	json_t *answer = call(ask->report.store, "clean"), *clean;
-	const char *state = "", *command;
+	json_t *answer, *clean;
+	const char *state = "", *command = shrink ? "shrink" : "clean";
 	int rc = -1;
+
+	answer = call(ask->report.store, command);
 
 	while (answer) {
 		clean = json_object_get(answer, "clean");
@@ -80,6 +113,8 @@ by_server(struct ask *ask, struct progress *progress, struct outcome *out)
 			json_object_get(clean, "segments"));
 		out->blocks = (uint64_t)json_integer_value(
 			json_object_get(clean, "blocks"));
+		out->given_back = (uint64_t)json_integer_value(
+			json_object_get(clean, "given_back"));
 		if (!state || strcmp(state, "running") != 0) {
 			out->stopped = state && strcmp(state, "stopped") == 0;
 			rc = EXIT_DONE;
@@ -109,10 +144,11 @@ by_server(struct ask *ask, struct progress *progress, struct outcome *out)
 /* ---- by ourselves -------------------------------------------------------- */
 
 static int
-by_hand(struct ask *ask, struct progress *progress, struct outcome *out)
+by_hand(struct ask *ask, int shrink, struct progress *progress,
+	struct outcome *out)
 {
-	struct lbs_open_options options = {
-		.struct_size = sizeof(options),
+	struct lbs_open_options open = {
+		.struct_size = sizeof(open),
 		.data_dir = ask->data_dir,
 		.owner = "lbs clean",
 		.log = report_log,
@@ -122,12 +158,14 @@ by_hand(struct ask *ask, struct progress *progress, struct outcome *out)
 	lbs_store *store = NULL;
 	int rc, closed;
 
-	rc = lbs_store_open(ask->report.store, &options, &store);
+	rc = lbs_store_open(ask->report.store, &open, &store);
 	if (rc == 0) {
-		rc = lbs_store_clean(store, 0, progress_step, progress);
+		rc = lbs_store_clean(store, shrink ? LBS_CLEAN_SHRINK : 0,
+				     progress_step, progress);
 		lbs_store_stat(store, stat);
 		out->segments = stat[LBS_STAT_CLEANED_SEGMENTS];
 		out->blocks = stat[LBS_STAT_CLEANED_BLOCKS];
+		out->given_back = stat[LBS_STAT_CARD_GIVEN_BACK_BYTES];
 		out->stopped = rc == LBS_ECANCELLED;
 		closed = lbs_store_close(store);
 		rc = rc == 0 || out->stopped ? closed : rc;
@@ -137,49 +175,70 @@ by_hand(struct ask *ask, struct progress *progress, struct outcome *out)
 
 /* ---- the command --------------------------------------------------------- */
 
+static void
+tell_given_back(const struct report *report, const struct outcome *out)
+{
+	char size[SIZE_TEXT_BYTES];
+
+	if (out->given_back)
+		printf("%s: %s given back to the card\n", report->store,
+		       size_format(out->given_back, size));
+	else if (!out->stopped)
+		printf("%s: no chunk file can be given back: what is stored, and "
+		       "room to work with it, needs them all\n", report->store);
+}
+
 static int
-tell(struct report *report, const struct outcome *out)
+tell(struct report *report, int shrink, const struct outcome *out)
 {
 	char size[SIZE_TEXT_BYTES];
 
 	if (report->json)
 		return report_json(
 			report,
-			json_pack("{s:s, s:b, s:b, s:I, s:I}", "store",
+			json_pack("{s:s, s:b, s:b, s:I, s:I, s:I}", "store",
 				  report->store, "served", out->served,
 				  "stopped", out->stopped, "segments",
 				  (json_int_t)out->segments, "bytes_moved",
-				  (json_int_t)(out->blocks * BLOCK_BYTES)));
+				  (json_int_t)(out->blocks * BLOCK_BYTES),
+				  "bytes_given_back",
+				  (json_int_t)out->given_back));
 	if (out->segments)
 		printf("%s: %s%llu segment%s emptied, %s moved\n", report->store,
 		       out->stopped ? "stopped; " : "",
 		       (unsigned long long)out->segments,
 		       out->segments == 1 ? "" : "s",
 		       size_format(out->blocks * BLOCK_BYTES, size));
-	else
+	else if (out->stopped || !shrink)
 		printf("%s: %s\n", report->store,
 		       out->stopped ? "stopped" : "nothing to gain");
+	if (shrink)
+		tell_given_back(report, out);
 	return report_done(report);
 }
 
 int
 command_clean(int argc, char **argv)
 {
-	struct ask ask = { .report = { .program = "lbs clean" } };
+	struct clean_command clean = {
+		.ask = { .report = { .program = "lbs clean" } }
+	};
+	struct report *report = &clean.ask.report;
 	struct outcome out = { 0 };
 	struct progress progress;
 	int first, rc;
 
-	rc = options_parse(&ask.report, &spec, argc, argv, ask_set, &ask,
-			   &first);
+	rc = options_parse(report, &spec, argc, argv, set, &clean, &first);
 	if (rc == OPTIONS_GO)
-		rc = options_store(&ask.report, argc, argv, first);
+		rc = options_store(report, argc, argv, first);
 	if (rc != OPTIONS_GO)
 		return rc;
-	progress_begin(&progress, "cleaning segments", ask.report.quiet, 1);
-	rc = by_server(&ask, &progress, &out);
+	progress_begin(&progress, clean.shrink ? "cleaning and shrinking"
+					       : "cleaning segments",
+		       report->quiet, 1);
+	rc = by_server(&clean.ask, clean.shrink, &progress, &out);
 	if (rc == -1)
-		rc = by_hand(&ask, &progress, &out);
+		rc = by_hand(&clean.ask, clean.shrink, &progress, &out);
 	progress_end(&progress);
-	return rc == EXIT_DONE ? tell(&ask.report, &out) : rc;
+	return rc == EXIT_DONE ? tell(report, clean.shrink, &out) : rc;
 }

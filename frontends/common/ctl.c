@@ -148,11 +148,23 @@ answer_clean_state(struct ctl *ctl)
 }
 
 static json_t *
-answer_clean(struct ctl *ctl)
+start_cleaning(struct ctl *ctl, unsigned flags)
 {
-	int rc = ctl_clean_start(ctl->clean);
+	int rc = ctl_clean_start(ctl->clean, flags);
 
 	return rc < 0 ? answer_error(rc) : answer_clean_state(ctl);
+}
+
+static json_t *
+answer_clean(struct ctl *ctl)
+{
+	return start_cleaning(ctl, 0);
+}
+
+static json_t *
+answer_shrink(struct ctl *ctl)
+{
+	return start_cleaning(ctl, LBS_CLEAN_SHRINK);
 }
 
 static json_t *
@@ -172,6 +184,7 @@ static const struct {
 	{ "failure", answer_failure },
 	{ "checkpoint", answer_checkpoint },
 	{ "clean", answer_clean },
+	{ "shrink", answer_shrink },
 	{ "clean-state", answer_clean_state },
 	{ "clean-stop", answer_clean_stop },
 };

@@ -18,7 +18,9 @@
  *   failure     {"schema":1,"failure":SENTENCE}, "" while all is well
  *   checkpoint  {"schema":1,"checkpoint":"done"} when it is on internal flash
  *   clean       {"schema":1,"clean":{"state":"running","done":N,"total":N,
- *                "segments":N,"blocks":N}} starts cleaning, unless it runs;
+ *                "segments":N,"blocks":N,"given_back":N}} starts cleaning,
+ *                unless it runs;
+ *   shrink      the same with LBS_CLEAN_SHRINK: chunk files are given back, too;
  *   clean-state the same of the last job: "idle", "running", "done", "stopped";
  *                done and total are bytes, the rest counts when it has ended
  *   clean-stop  the same, and the job stops at the end of its round

@@ -16,7 +16,8 @@ struct ctl_clean {
 	pthread_t thread;
 	enum state state;
 	int joinable, stop, rc;
-	uint64_t done, total, segments, blocks;
+	unsigned flags; /* of lbs_store_clean */
+	uint64_t done, total, segments, blocks, given_back;
 };
 
 struct ctl_clean *
@@ -53,13 +54,15 @@ run(void *arg)
 	int rc;
 
 	lbs_store_stat(job->store, before);
-	rc = lbs_store_clean(job->store, 0, progress, job);
+	rc = lbs_store_clean(job->store, job->flags, progress, job);
 	lbs_store_stat(job->store, after);
 	pthread_mutex_lock(&job->lock);
 	job->segments = after[LBS_STAT_CLEANED_SEGMENTS] -
 			before[LBS_STAT_CLEANED_SEGMENTS];
 	job->blocks = after[LBS_STAT_CLEANED_BLOCKS] -
 		      before[LBS_STAT_CLEANED_BLOCKS];
+	job->given_back = after[LBS_STAT_CARD_GIVEN_BACK_BYTES] -
+			  before[LBS_STAT_CARD_GIVEN_BACK_BYTES];
 	job->rc = rc;
 	job->state = rc == 0		     ? DONE
 		     : rc == LBS_ECANCELLED ? STOPPED
@@ -69,7 +72,7 @@ run(void *arg)
 }
 
 int
-ctl_clean_start(struct ctl_clean *job)
+ctl_clean_start(struct ctl_clean *job, unsigned flags)
 {
 	sigset_t all, before;
 	int rc = 0;
@@ -80,6 +83,8 @@ ctl_clean_start(struct ctl_clean *job)
 			pthread_join(job->thread, NULL);
 		job->stop = job->rc = 0;
 		job->done = job->total = job->segments = job->blocks = 0;
+		job->given_back = 0;
+		job->flags = flags;
 		/* Signals are for the front end's own threads. */
 		sigfillset(&all);
 		pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -110,11 +115,12 @@ ctl_clean_state(struct ctl_clean *job, int *failure)
 
 	pthread_mutex_lock(&job->lock);
 	*failure = job->state == FAILED ? job->rc : 0;
-	answer = json_pack("{s:s, s:I, s:I, s:I, s:I}", "state",
+	answer = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I}", "state",
 			   words[job->state], "done", (json_int_t)job->done,
 			   "total", (json_int_t)job->total, "segments",
 			   (json_int_t)job->segments, "blocks",
-			   (json_int_t)job->blocks);
+			   (json_int_t)job->blocks, "given_back",
+			   (json_int_t)job->given_back);
 	pthread_mutex_unlock(&job->lock);
 	return answer;
 }

@@ -16,12 +16,12 @@ struct ctl_clean *ctl_clean_new(lbs_store *store);
 /* Stops the job that runs, and frees. NULL is allowed. */
 void ctl_clean_free(struct ctl_clean *job);
 
-/* Starts a job unless one runs: 0 or an LBS_E.... */
-int ctl_clean_start(struct ctl_clean *job);
+/* Starts a job unless one runs, with flags of lbs_store_clean: 0 or an LBS_E.... */
+int ctl_clean_start(struct ctl_clean *job, unsigned flags);
 /* Asks the job that runs to stop at the end of its round. */
 void ctl_clean_stop(struct ctl_clean *job);
 /* {"state":"idle"|"running"|"done"|"stopped"|"failed","done":N,"total":N,
- *  "segments":N,"blocks":N} of the last job; its code in *failure. */
+ *  "segments":N,"blocks":N,"given_back":N} of the last job; its code in *failure. */
 json_t *ctl_clean_state(struct ctl_clean *job, int *failure);
 
 #endif

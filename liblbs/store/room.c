@@ -90,6 +90,7 @@ store_room_count(lbs_store *s)
 	low = live > max - max / 16;
 	if (!atomic_exchange(&s->space_low, low) && low)
 		store_event(s, LBS_EVENT_SPACE_LOW);
+}
 
 uint32_t
 store_ahead_segments(lbs_store *s)

@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """clean - `lbs clean` on a store that is served and on one that is not, and the
 cleaner at work by itself: what the guest wrote stays, room comes of it, and the
-server goes on answering.
+server goes on answering. `lbs clean --shrink` gives chunk files back, likewise.
 """
 import json
+import os
 import threading
 
 from nbdlab import Lab, Score, seeded
@@ -33,8 +34,27 @@ def whole(h):
                for i in range(SIZE))
 
 
-def clean(lab):
-    return json.loads(lab.run("lbs", "clean", "--json", lab.store).stdout)
+def clean(lab, *options):
+    return json.loads(lab.run("lbs", "clean", *options, "--json",
+                              lab.store).stdout)
+
+
+def card_bytes(lab):
+    return sum(os.stat(os.path.join(lab.card, name)).st_size
+               for name in os.listdir(lab.card))
+
+
+def shrink(lab, what):
+    """Gives chunk files back: what it says it gave, the card has got (a server
+    may have filled some room meanwhile)."""
+    before = card_bytes(lab)
+    said = clean(lab, "--shrink")
+    score.check(f"{what}: room came of it", said["bytes_given_back"] > 10 * MIB,
+                str(said))
+    got = before - card_bytes(lab)
+    score.check(f"{what}: as much as it says",
+                got == said["bytes_given_back"] or
+                said["served"] and 0 < got < said["bytes_given_back"], str(got))
 
 
 with Lab(f"{SIZE}M", "--capacity", "100M", "--segment-size", "1M") as lab:
@@ -91,6 +111,37 @@ with Lab(f"{SIZE}M", "--capacity", "100M", "--segment-size", "1M") as lab:
                 "read-only", refused.stdout)
     h = lab.connect()
     score.check("all is there at the end", whole(h))
+    h.shutdown()
+    lab.stop()
+
+# Thin: filled as it is written to, emptied by discards and cleaning.
+with Lab(f"{SIZE}M", "--capacity", "400M", "--segment-size", "1M",
+         "--chunk-size", "16M") as lab:
+    model = bytearray(SIZE * MIB)
+    for served in (True, False):
+        lab.start()
+        h = lab.connect()
+        for _ in range(6):
+            for i in range(SIZE):
+                put(h, i * MIB, MIB)
+        if served:
+            job = threading.Thread(target=shrink, args=(lab, "served"))
+            job.start()
+            scatter(h, 300)
+            job.join()
+            score.check("all is there, shrunk", whole(h))
+            scatter(h, 3000)
+        h.shutdown()
+        score.equal("it ends well", lab.stop(), 0)
+    shrink(lab, "not served")
+    said = lab.run("lbs", "clean", "--shrink", lab.store).stdout
+    score.check("no effect is told", "no chunk file can be given back" in said,
+                said)
+    checked = lab.run("lbsck", "--scrub", lab.store, check=False)
+    score.equal("lbsck finds nothing", checked.returncode, 0)
+    lab.start()
+    h = lab.connect()
+    score.check("all is there at last", whole(h))
     h.shutdown()
     lab.stop()
 score.end()
