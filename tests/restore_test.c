@@ -4,6 +4,7 @@
  * new, and no (key, nonce) pair is sealed twice whatever was restored (promises
  * 2, 6, 7, 8).
  */
+#include "liblbs/store/internal.h"
 #include "tests/lab/check.h"
 #include "tests/lab/nonce_audit.h"
 #include "tests/lab/simimage.h"
@@ -450,6 +451,81 @@ static void test_loss_keeps_anchor(void **state)
 	world_free(w);
 }
 
+/* A card from before a session that only cleaned, or from the midst of it: no
+ * anchor has moved since, and it is refused all the same. With its newest card file,
+ * too. But a header that is merely damaged costs nothing. */
+static void test_stale_card_cleaned(void **state)
+{
+	struct world *w = check_made(&workload_wide_shape), *v;
+	struct sim_copy *card[3];
+	uint8_t card_file[8192];
+	char name[MEDIUM_NAME_BYTES];
+	struct segment_info info, newest = { 0 };
+	uint32_t segment = 0, i;
+	uint64_t recno;
+	int own_file, rc;
+
+	(void)state;
+	assert_code(w, world_open(w, 0), 0);
+	assert_code(w, workload_spread(w), 0);
+	assert_code(w, world_close(w), 0);
+	card[0] = simdisk_copy(w->disk, SIM_CARD);
+	assert_code(w, world_open(w, 0), 0);
+	recno = world_stat(w, LBS_STAT_DURABLE_RECORD);
+	card[1] = simdisk_copy(w->disk, SIM_CARD);
+	assert_code(w, lbs_store_clean(w->store, 0, NULL, NULL), 0);
+	assert_true(world_stat(w, LBS_STAT_CLEANED_BLOCKS) > 50);
+	card[2] = simdisk_copy(w->disk, SIM_CARD);
+	assert_int_equal(world_stat(w, LBS_STAT_DURABLE_RECORD), recno);
+	for (i = 0; i < w->store->geometry.segment_count; i++) {
+		segtab_info(w->store->segtab, i, &info);
+		if (info.used && info.live && info.serial & SERIAL_CLEANER &&
+		    info.serial > newest.serial) {
+			newest = info;
+			segment = i;
+		}
+	}
+	assert_true(newest.serial != 0);
+	assert_code(w, world_close(w), 0);
+	medium_file_name(MEDIUM_CARD_FILE, name);
+	simdisk_peek(w->disk, SIM_CARD, name, card_file, sizeof(card_file), 0);
+	for (i = 0; i < 4; i++) {
+		v = elsewhere(w);
+		own_file = i % 2;
+		simdisk_restore(v->disk, card[i / 2]);
+		if (!own_file)
+			simdisk_poke(v->disk, SIM_CARD, name, card_file,
+				     sizeof(card_file), 0);
+		rc = world_open(v, 0);
+		if (rc != LBS_EDATAMISSING)
+			assert_code(v, rc, LBS_ESTALECARD);
+		rc = world_open(v, LBS_RDONLY);
+		assert_true(rc == LBS_EDATAMISSING || rc == LBS_ESTALECARD);
+		assert_code(v, world_open(v, LBS_ACCEPT_LOSS), 0);
+		assert_true(assert_plausible(v) > 0);
+		world_cut(v, SIM_DROP_ALL, 0);
+		/* Accepted once, accepted for good. */
+		assert_code(v, world_open(v, 0), 0);
+		assert_plausible(v);
+		check_work(v, 5, 5);
+		world_free(v);
+	}
+	/* The card as it should be. */
+	v = elsewhere(w);
+	simdisk_restore(v->disk, card[2]);
+	assert_code(v, world_open(v, 0), 0);
+	assert_model(v);
+	world_free(v);
+	medium_file_name(segment / 16, name);
+	simdisk_flip(w->disk, SIM_CARD, name,
+		     segment % 16 * w->shape.segment_bytes + 70, 1);
+	assert_code(w, world_open(w, 0), 0);
+	assert_model(w);
+	world_free(w);
+	for (i = 0; i < 3; i++)
+		sim_copy_free(card[i]);
+}
+
 /* Chunk files were given back: a metadata file from before that counts on them is
  * an old one, whether the card file says so by its session or its checkpoint; a
  * card from before that is an old one though it has all files. */
@@ -540,6 +616,7 @@ int main(void)
 		cmocka_unit_test(test_pulled_card),
 		cmocka_unit_test(test_pulled_card_reused),
 		cmocka_unit_test(test_loss_keeps_anchor),
+		cmocka_unit_test(test_stale_card_cleaned),
 		cmocka_unit_test(test_shrunk),
 		cmocka_unit_test(test_dying_recoveries),
 	};

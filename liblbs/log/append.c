@@ -30,7 +30,7 @@ stream_new(const struct sealer *sealer, const struct geometry *geometry,
 	   const struct append_hooks *hooks, uint64_t session, int kind)
 {
 	uint64_t first = session << 32 |
-			 (kind == STREAM_CLEANER ? CLEANER_NUMBERS : 0) | 1;
+			 (kind == STREAM_CLEANER ? SERIAL_CLEANER : 0) | 1;
 
 	struct stream *st = calloc(1, sizeof *st);
 	pthread_mutexattr_t attr;

@@ -18,6 +18,10 @@ struct segtab;
  * moves into it: its live count says nothing yet. */
 #define RECNO_COLD (UINT64_MAX - 1)
 
+/* In the serials of the cleaner's segments, and the numbers of its records: in none
+ * of the log's. */
+#define SERIAL_CLEANER (1ull << 31)
+
 /* sealer outlives the table. NULL when memory ran out. */
 struct segtab *segtab_new(const struct sealer *sealer, uint32_t count);
 void segtab_free(struct segtab *t);

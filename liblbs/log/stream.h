@@ -14,8 +14,6 @@
 /* A group of 257 blocks over the smallest segments, which hold 13 each. */
 #define PARTS_MAX 24
 #define NO_SEGMENT UINT32_MAX
-/* In the numbers of the cleaner's records and segments: none is the log's. */
-#define CLEANER_NUMBERS (1u << 31)
 
 struct group;
 

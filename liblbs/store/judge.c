@@ -3,7 +3,7 @@
  * Must never write anywhere, and never believe the card about how far the log
  * should reach: the anchor, authentic records and this boot's run page say that.
  *
- * DESIGN.md conditions closed here: 1, 3, 7, 17.
+ * DESIGN.md conditions closed here: 1, 3, 7, 17, 19.
  */
 #include "liblbs/store/replay.h"
 
@@ -108,6 +108,68 @@ check_anchor(struct replay *r)
 	return 0;
 }
 
+/* A segment that the cleaner wrote and the persisted map names. */
+static int
+is_cold(lbs_store *s, uint32_t segment, struct segment_info *info)
+{
+	segtab_info(s->segtab, segment, info);
+	return info->used && info->live && info->serial & SERIAL_CLEANER;
+}
+
+/* 1 if its use lies on the card: by its header or, where only that is damaged, by
+ * its first record. */
+static int
+is_there(struct replay *r, uint32_t segment, const struct segment_info *info)
+{
+	const uint8_t *key = segtab_key(r->s->segtab, segment);
+	struct segment_sealed header;
+	uint8_t salt[SALT_BYTES];
+	struct record_desc desc;
+	int rc = scan_header(&r->src, segment, salt, &header);
+
+	if (rc == SCAN_OK && memcmp(salt, info->salt, SALT_BYTES) == 0)
+		return 1;
+	r->io |= rc == LBS_EIO;
+	rc = scan_record(&r->src, segment, key, SEGMENT_HEADER_BYTES, &desc,
+			 NULL);
+	return rc < 0 && rc != LBS_EIO ? rc : rc == SCAN_OK;
+}
+
+/* DESIGN.md condition 19: a session that only cleans moves no anchor. The map's
+ * entries for a segment of the cleaner's are never durable before its header is;
+ * so the newest of those that hold something must be there. */
+static int
+check_cleaner(struct replay *r)
+{
+	lbs_store *s = r->s;
+	struct segment_info info, newest = { 0 };
+	uint32_t segment = 0;
+	int rc;
+
+	for (uint32_t i = 0; i < s->geometry.segment_count; i++) {
+		if (!is_cold(s, i, &info))
+			continue;
+		if (info.serial > newest.serial) {
+			newest = info;
+			segment = i;
+		}
+		if (!s->accept_loss)
+			continue;
+		/* What is lost will not be missed again. */
+		rc = is_there(r, i, &info);
+		if (rc < 0)
+			return rc;
+		if (!rc)
+			segtab_set_in_metadata(s->segtab, i, 0);
+	}
+	if (!newest.serial)
+		return 0;
+	rc = is_there(r, segment, &newest);
+	if (rc == 0 && !r->missing)
+		r->missing = missing_because(r, segment);
+	return rc < 0 ? rc : 0;
+}
+
 int
 replay_judge(struct replay *r)
 {
@@ -116,6 +178,8 @@ replay_judge(struct replay *r)
 	int later = 0, rc;
 
 	rc = check_anchor(r);
+	if (rc == 0)
+		rc = check_cleaner(r);
 	if (rc == 0)
 		rc = search_behind(r, &later, &durable_to);
 	if (rc)

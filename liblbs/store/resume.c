@@ -100,6 +100,29 @@ note_chunks(lbs_store *s)
 	return rc;
 }
 
+/* The same of the cleaner's segments: judge.c has told the table of those that are
+ * not there. Their key stays, for what may be read of them. */
+static int
+note_cold(lbs_store *s)
+{
+	struct segment_info info;
+	int rc = 0;
+
+	for (uint32_t i = 0; i < s->geometry.segment_count && rc == 0; i++) {
+		struct meta_segment row = { .segment = i };
+
+		segtab_info(s->segtab, i, &info);
+		if (!info.used || info.in_metadata ||
+		    !(info.serial & SERIAL_CLEANER))
+			continue;
+		memcpy(row.salt, info.salt, SALT_BYTES);
+		segtab_use(s->segtab, i, 0, row.salt, info.last_recno);
+		segtab_set_in_metadata(s->segtab, i, 1);
+		rc = meta_segment_put(s->meta, &row);
+	}
+	return rc;
+}
+
 /* One commit: the old log ends, the rewritten tail follows it, a new session
  * begins. Only now may anything else be written. */
 static int
@@ -148,6 +171,8 @@ commit_recovery(struct replay *r, const struct cut *cut)
 	}
 	if (rc == 0 && s->accept_loss)
 		rc = note_chunks(s);
+	if (rc == 0 && s->accept_loss)
+		rc = note_cold(s);
 	if (rc == 0)
 		return meta_commit(s->meta);
 	meta_rollback(s->meta);
