@@ -13,6 +13,7 @@ const char *sim_count_name(enum sim_tally c)
 		[COUNT_EXTENTS] = "extents",
 		[COUNT_FLUSHES] = "flushes",
 		[COUNT_CHECKPOINTS] = "checkpoints",
+		[COUNT_CLEANS] = "cleaned_by_hand",
 		[COUNT_CHECKS] = "whole_disk_checks",
 		[COUNT_CLOSES] = "clean_closes",
 		[COUNT_POWER_CUT] = "power_cut",
@@ -52,6 +53,7 @@ const char *sim_count_name(enum sim_tally c)
 		[COUNT_NO_ROOM_TO_ACCEPT] = "losses_without_room_to_accept",
 		[COUNT_ROLLED_FORWARD] = "records_rolled_forward",
 		[COUNT_STORE_CHECKPOINTS] = "store_checkpoints",
+		[COUNT_GIVEN_BACK] = "kib_given_back",
 		[COUNT_SEALINGS] = "sealings",
 	};
 

@@ -92,6 +92,8 @@ static void draw_operation(struct draw *d)
 		add(d, SIM_DO_CHECKPOINT, 0, 0, 0, 0);
 	} else if (dice < 8) {
 		add(d, SIM_DO_REOPEN, 0, 0, 0, 0);
+	} else if (dice < 9) {
+		add(d, SIM_DO_CLEAN, below(d, 3) != 0, 0, 0, 0);
 	} else if (dice < 12) {
 		add(d, SIM_DO_CHECK, 0, 0, 0, 0);
 	} else if (dice < 14) {
@@ -243,8 +245,9 @@ struct sim_script *script_draw(uint64_t seed, unsigned operations)
 	d.script->seed = seed;
 	draw_character(&d);
 	/* All are so small that the cleaner works, and every fourth so that it is
-	 * full now and then. */
-	capacity = below(&d, 4) == 0 ? 86 * SEGMENT : 92 * SEGMENT;
+	 * full now and then; every fourth can give chunk files back. */
+	dice = below(&d, 4);
+	capacity = (dice == 0 ? 86 : dice == 1 ? 150 : 92) * SEGMENT;
 	freshness = below(&d, 4) == 0 ? 2 : 1;
 	/* Every third one compresses, by this or that. */
 	compress = sim_mix(seed, 12) % 3 == 0 ? 1 + sim_mix(seed, 13) % 2 : 0;

@@ -24,6 +24,8 @@ static void account(struct run *r)
 		return;
 	run_count(r, COUNT_STORE_CHECKPOINTS,
 		  world_stat(r->w, LBS_STAT_CHECKPOINTS));
+	run_count(r, COUNT_GIVEN_BACK,
+		  world_stat(r->w, LBS_STAT_CARD_GIVEN_BACK_BYTES) >> 10);
 	run_count(r, COUNT_ROLLED_FORWARD,
 		  world_stat(r->w, LBS_STAT_REPLAY_RECORDS));
 }

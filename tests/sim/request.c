@@ -133,14 +133,26 @@ static int change(struct run *r, const struct sim_step *step)
 	return 0;
 }
 
+static int flush_by(struct run *r, const struct sim_step *step)
+{
+	switch (step->kind) {
+	case SIM_DO_FLUSH:
+		return lbs_vdisk_flush(handle_of(r, step->arg[0]));
+	case SIM_DO_CLEAN:
+		return lbs_store_clean(r->w->store,
+				       step->arg[0] ? LBS_CLEAN_SHRINK : 0, NULL,
+				       NULL);
+	default:
+		return lbs_store_checkpoint(r->w->store);
+	}
+}
+
 static int do_flush(struct run *r, const struct sim_step *step)
 {
 	int failed = run_store_failed(r), rc;
 	struct struck before = run_struck(r);
 
-	rc = step->kind == SIM_DO_FLUSH
-		     ? lbs_vdisk_flush(handle_of(r, step->arg[0]))
-		     : lbs_store_checkpoint(r->w->store);
+	rc = flush_by(r, step);
 	if (simdisk_is_off(r->w->disk))
 		return 0;
 	r->digest = sim_mix(r->digest, (uint64_t)rc);
@@ -152,8 +164,8 @@ static int do_flush(struct run *r, const struct sim_step *step)
 	if (rc != 0 && !(failed && rc == LBS_EFAILED) &&
 	    !run_excused(r, rc, &before))
 		return oracle_broken(&r->o, "unexpected-error",
-				     "a flush or checkpoint gave %s without a "
-				     "cause", lbs_error_word(rc));
+				     "a flush, checkpoint or cleaning gave %s "
+				     "without a cause", lbs_error_word(rc));
 	return 0;
 }
 
@@ -209,6 +221,7 @@ int request_step(struct run *r, const struct sim_step *step)
 		[SIM_DO_DISCARD] = COUNT_DISCARDS, [SIM_DO_READ] = COUNT_READS,
 		[SIM_DO_EXTENTS] = COUNT_EXTENTS, [SIM_DO_FLUSH] = COUNT_FLUSHES,
 		[SIM_DO_CHECKPOINT] = COUNT_CHECKPOINTS,
+		[SIM_DO_CLEAN] = COUNT_CLEANS,
 	};
 
 	run_count(r, counted[step->kind], 1);
@@ -219,6 +232,7 @@ int request_step(struct run *r, const struct sim_step *step)
 		return do_extents(r, step);
 	case SIM_DO_FLUSH:
 	case SIM_DO_CHECKPOINT:
+	case SIM_DO_CLEAN:
 		return do_flush(r, step);
 	default:
 		return change(r, step);

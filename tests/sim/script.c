@@ -19,6 +19,7 @@ static const struct {
 	[SIM_DO_EXTENTS] = { "extents", { "client", "at", "len" } },
 	[SIM_DO_FLUSH] = { "flush", { "client" } },
 	[SIM_DO_CHECKPOINT] = { "checkpoint", { NULL } },
+	[SIM_DO_CLEAN] = { "clean", { "shrink" } },
 	[SIM_DO_CHECK] = { "check", { NULL } },
 	[SIM_DO_REOPEN] = { "reopen", { NULL } },
 	[SIM_IDLE] = { "idle", { "ms" } },

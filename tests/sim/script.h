@@ -14,15 +14,15 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* One row each in script.c and one case in run.c. A cleaner is one more of them:
- * a step that cleans a segment; as a guest sees nothing of it, the oracle stays
- * as it is, but for no-space, which then needs no discard to end. */
+/* One row each in script.c and one case in run.c. A guest sees nothing of cleaning
+ * and of chunk files given back, so the oracle knows nothing of it. */
 enum sim_kind {
 	SIM_STORE,		/* what kind of store: the first step; ahead: the
 				 * card is filled ahead, as threads would do */
 	/* operations */
 	SIM_DO_WRITE, SIM_DO_ZERO, SIM_DO_DISCARD, SIM_DO_READ, SIM_DO_EXTENTS,
 	SIM_DO_FLUSH, SIM_DO_CHECKPOINT,
+	SIM_DO_CLEAN,		/* by hand; shrink: chunk files are given back */
 	SIM_DO_CHECK,		/* reads the whole disk */
 	SIM_DO_REOPEN,		/* closed cleanly and opened again */
 	/* what goes wrong */
