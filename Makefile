@@ -127,6 +127,7 @@ E2E_RUNS   = "e2e/edges=/usr/bin/python3 tests/e2e/nbd_edges.py" \
              "e2e/scrub=/usr/bin/python3 tests/e2e/scrub.py" \
              "lbsck=/usr/bin/python3 tests/lbsck/run.py" \
              "e2e/sdcard=/usr/bin/python3 tests/e2e/sdcard.py" \
+             "e2e/nospace=/usr/bin/python3 tests/e2e/qemu_nospace.py" \
              "e2e/reconnect=/usr/bin/python3 tests/e2e/nbd_qemu_reconnect.py" \
              "guest=tests/guest/guest_test.sh"
 # Those that have to do with frames, on stores with compression.
