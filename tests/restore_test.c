@@ -526,6 +526,47 @@ static void test_stale_card_cleaned(void **state)
 		sim_copy_free(card[i]);
 }
 
+/* The anchor lies where the cleaner had written earlier in the same session, and the
+ * card is from then: the cleaner's serials are beyond all of the log's, and yet what
+ * lies there is older. */
+static void test_stale_card_cleaned_before(void **state)
+{
+	struct world *w = check_made(&workload_wide_shape);
+	uint8_t cold[200] = { 0 };
+	struct segment_info info;
+	struct sim_copy *card;
+	uint32_t i, n = 0;
+	int rc;
+
+	(void)state;
+	assert_code(w, world_open(w, 0), 0);
+	assert_code(w, workload_spread(w), 0);
+	assert_code(w, lbs_store_clean(w->store, 0, NULL, NULL), 0);
+	for (i = 0; i < 200; i++) {
+		segtab_info(w->store->segtab, i, &info);
+		cold[i] = info.used && info.serial & SERIAL_CLEANER;
+	}
+	card = simdisk_copy(w->disk, SIM_CARD);
+	/* It dies, and the log comes round to it. */
+	do {
+		assert_true(n < 800);
+		assert_code(w, world_write(w, n++ * 11 % 300 * MODEL_BLOCK,
+					   12 * MODEL_BLOCK, LBS_FUA), 0);
+		if (n % 40 == 0)
+			assert_code(w, lbs_store_checkpoint(w->store), 0);
+	} while (!cold[w->store->anchor.segment]);
+	segtab_info(w->store->segtab, w->store->anchor.segment, &info);
+	assert_true((info.serial & SERIAL_CLEANER) == 0);
+	assert_code(w, lbs_store_checkpoint(w->store), 0);
+	world_cut(w, SIM_DROP_ALL, 0);
+	simdisk_restore(w->disk, card);
+	rc = world_open(w, 0);
+	if (rc != LBS_EDATAMISSING)
+		assert_code(w, rc, LBS_ESTALECARD);
+	sim_copy_free(card);
+	world_free(w);
+}
+
 /* Chunk files were given back: a metadata file from before that counts on them is
  * an old one, whether the card file says so by its session or its checkpoint; a
  * card from before that is an old one though it has all files. */
@@ -617,6 +658,7 @@ int main(void)
 		cmocka_unit_test(test_pulled_card_reused),
 		cmocka_unit_test(test_loss_keeps_anchor),
 		cmocka_unit_test(test_stale_card_cleaned),
+		cmocka_unit_test(test_stale_card_cleaned_before),
 		cmocka_unit_test(test_shrunk),
 		cmocka_unit_test(test_dying_recoveries),
 	};

@@ -38,6 +38,13 @@ search_behind(struct replay *r, int *later, uint64_t *durable_to)
 	return rc == LBS_ENOMEM ? rc : 0;
 }
 
+/* Within a session the two streams count their serials apart. */
+static int
+is_larger_serial(uint64_t a, uint64_t b)
+{
+	return a > b && (a >> 32 != b >> 32 || !((a ^ b) & SERIAL_CLEANER));
+}
+
 /* What lies where this use of a segment should: -1 an older use, 1 a newer one
  * that the metadata does not know, 0 neither. */
 static int
@@ -51,7 +58,7 @@ other_use(struct replay *r, uint32_t segment)
 	if (scan_header(&r->src, segment, salt, &header) != SCAN_OK ||
 	    memcmp(salt, known.salt, SALT_BYTES) == 0)
 		return 0;
-	return header.serial > known.serial ||
+	return is_larger_serial(header.serial, known.serial) ||
 			       header.checkpoint > r->state.checkpoint
 		       ? 1
 		       : -1;
