@@ -243,6 +243,12 @@ bench-zip: all ## what compression saves and costs on a real file system (QUICK=
 	bench/zip.sh $(if $(JSON),--json $(JSON))
 bench-clean: $(BUILD)/bench/clean ## the cleaner in steady state beside theory (QUICK=1: shorter)
 	$< $(if $(JSON),--json $(JSON))
+$(BUILD)/bench/big: $(BUILD)/bench/big.o $(LIB)
+	$(LINK) $^ $(foreach f,aead_seal aead_open,-Wl,--wrap=$(f)) $(LDLIBS)
+.PHONY: bench-big
+bench-big: $(BUILD)/bench/big ## the bounds on a big volume (VDISK=256 and WRITE=64 GiB; a GiB of memory)
+	@dir=$$(mktemp -d /dev/shm/lbs-big.XXXXXX) && trap 'rm -rf "$$dir"' EXIT && \
+		$< $$dir $(or $(VDISK),256) $(or $(WRITE),64)
 # The data left out, checkpoints and page loads timed.
 $(BUILD)/bench/mapload: $(BUILD)/bench/mapload.o $(BUILD)/bench/swallow.o $(LIB)
 	$(LINK) $^ $(foreach f,aead_seal secret_random store_checkpoint mapstore_page,-Wl,--wrap=$(f)) $(LDLIBS)

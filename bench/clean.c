@@ -6,6 +6,7 @@
  * prints write amplification beside theory and simulation.
  *
  *   clean [--json FILE]     QUICK=1: fewer segments and fills
+ *                           SEGMENT_MIB=, SEGMENTS=: others than 1500 of 1 MiB
  *
  * Utilisation is live blocks by the blocks that all segments hold, reserves
  * included. A fill is as many writes as there are live blocks; skewed, nine in ten
@@ -26,9 +27,10 @@
 #include "liblbs/store/internal.h"
 
 #define MIB (1u << 20)
-#define SEGMENT MIB
-#define TAIL_BYTES (16u << 10)	/* of each segment: its index */
+#define TAIL_BYTES (segment_bytes / 64) /* of each segment: its index */
 #define CHUNK (64u * MIB)
+
+static uint32_t segment_bytes = MIB;
 
 /* ---- the cipher that does nothing ---------------------------------------- */
 
@@ -89,7 +91,7 @@ thin_copy(struct thin_card *t, uint32_t segment, uint32_t at, uint8_t *buf,
 	const struct {
 		uint32_t from, to, place;
 	} zones[2] = { { 0, PAGE_BYTES, 0 },
-		       { SEGMENT - TAIL_BYTES, SEGMENT, PAGE_BYTES } };
+		       { segment_bytes - TAIL_BYTES, segment_bytes, PAGE_BYTES } };
 	uint8_t *kept = t->kept + (size_t)segment * KEPT_BYTES;
 
 	for (int z = 0; z < 2; z++) {
@@ -112,10 +114,10 @@ thin_span(struct thin_card *t, uint32_t file, uint64_t offset, uint8_t *buf,
 	  size_t len, int to_card)
 {
 	while (len) {
-		uint32_t segment = (uint32_t)(file * (CHUNK / SEGMENT) +
-					      offset / SEGMENT);
-		uint32_t at = offset % SEGMENT;
-		uint32_t n = SEGMENT - at < len ? SEGMENT - at : (uint32_t)len;
+		uint32_t segment = (uint32_t)(file * (CHUNK / segment_bytes) +
+					      offset / segment_bytes);
+		uint32_t at = offset % segment_bytes;
+		uint32_t n = segment_bytes - at < len ? segment_bytes - at : (uint32_t)len;
 
 		thin_copy(t, segment, at, buf, n, to_card);
 		buf += n;
@@ -348,7 +350,7 @@ run(struct run *r)
 	struct lbs_open_options open = { .struct_size = sizeof open,
 					 .log = say };
 	uint64_t blocks = (uint64_t)(r->utilisation * r->segments *
-				     room_segment_blocks(SEGMENT)), begun;
+				     room_segment_blocks(segment_bytes)), begun;
 	lbs_store *s;
 	lbs_vdisk *v;
 
@@ -362,9 +364,9 @@ run(struct run *r)
 	snprintf(path, sizeof path, "%s/corp.lbs", dir);
 	env.meta_path = path;
 	create.size_bytes = blocks * BLOCK_BYTES;
-	create.segment_size_bytes = SEGMENT;
+	create.segment_size_bytes = segment_bytes;
 	create.chunk_size_bytes = CHUNK;
-	create.capacity_bytes = (uint64_t)r->segments * SEGMENT;
+	create.capacity_bytes = (uint64_t)r->segments * segment_bytes;
 	create.preallocate = 1;
 	must(store_create_env(&env, "/thin", &create), "create");
 	must(store_open_env(&env, &open, &s), "open");
@@ -401,8 +403,11 @@ main(int argc, char **argv)
 	int quick = getenv("QUICK") && *getenv("QUICK");
 	const char *only = getenv("ONLY"); /* e.g. 0.8: one utilisation */
 	FILE *json = NULL;
+	const char *mib = getenv("SEGMENT_MIB"), *number = getenv("SEGMENTS");
 	int first = 1;
 
+	if (mib)
+		segment_bytes = (uint32_t)atoi(mib) * MIB;
 	if (argc == 3 && !strcmp(argv[1], "--json")) {
 		json = fopen(argv[2], "w");
 		if (!json) {
@@ -422,7 +427,8 @@ main(int argc, char **argv)
 	       "%", "aged", "clean", "s");
 	for (int skewed = 0; skewed < 2; skewed++)
 		for (size_t i = 0; i < sizeof beside / sizeof *beside; i++) {
-			struct run r = { .segments = quick ? 500 : 1500,
+			struct run r = { .segments = number ? (uint32_t)atoi(number)
+							     : quick ? 500 : 1500,
 					 .utilisation = beside[i].utilisation,
 					 .skewed = skewed,
 					 .warm = quick ? 2 : 8,

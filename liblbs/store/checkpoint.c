@@ -41,6 +41,10 @@ write_segments(struct slice *sl)
 	return rc;
 }
 
+/* A checkpoint that wrote more than this has SQLite's log folded into the file and
+ * emptied: as much as that may be long anyway (wal_autocheckpoint). */
+#define FOLD_BYTES (64u * 4096)
+
 /* ---- the last transaction ---------------------------------------------- */
 
 /* The pieces that are left to replay when everything up to behind is in the
@@ -84,20 +88,18 @@ is_free_now(lbs_store *s, uint32_t segment, const struct log_position *behind)
 	       !(s->anchor.recno && segment == s->anchor.segment);
 }
 
+/* In the transaction of the last slice if that is open: a small checkpoint is one. */
 static int
-finish(struct slice *sl, const struct log_position *behind, uint8_t *freed)
+finish(struct slice *sl, const struct log_position *behind,
+       const struct meta_total *total, uint8_t *freed)
 {
 	lbs_store *s = sl->s;
 	struct meta_piece pieces[PIECES_MAX];
 	struct meta_state state = { s->session,
 				    atomic_load(&s->checkpoint) + 1,
 				    behind->recno };
-	struct meta_total total;
-	int n = 0, rc;
+	int n = 0, rc = slice_begin(sl);
 
-	/* Takes the streams' locks, which come before db. */
-	store_totals(s, &total);
-	rc = slice_begin(sl);
 	if (rc)
 		return rc;
 	rc = write_segments(sl);
@@ -113,7 +115,7 @@ finish(struct slice *sl, const struct log_position *behind, uint8_t *freed)
 	if (rc == 0)
 		rc = meta_state_set(s->meta, &state);
 	if (rc == 0)
-		rc = meta_total_set(s->meta, &total);
+		rc = meta_total_set(s->meta, total);
 	if (rc)
 		return rc;
 	/* The mirror moves with the commit, under the same lock. */
@@ -121,7 +123,7 @@ finish(struct slice *sl, const struct log_position *behind, uint8_t *freed)
 	s->piece_count = n;
 	rc = slice_end(sl);
 	if (rc == 0) {
-		s->saved = total;
+		s->saved = *total;
 		atomic_store(&s->checkpoint, state.checkpoint);
 		atomic_store(&s->checkpoint_recno, behind->recno);
 	}
@@ -134,10 +136,17 @@ write_checkpoint(lbs_store *s, const struct log_position *behind)
 	uint32_t segments = s->geometry.segment_count;
 	struct slice sl;
 	uint8_t *freed = calloc(segments, 1);
+	struct meta_counters before, after;
 	struct memtable_run *runs;
+	struct meta_total total;
 	size_t n;
 	int rc = slice_init(&sl, s);
 
+	/* Takes the streams' locks, which come before db. */
+	store_totals(s, &total);
+	store_db_lock(s);
+	meta_counters(s->meta, &before);
+	store_db_unlock(s);
 	if (rc == 0 && !freed)
 		rc = LBS_ENOMEM;
 	if (rc == 0)
@@ -148,15 +157,17 @@ write_checkpoint(lbs_store *s, const struct log_position *behind)
 		rc = write_segments(&sl);
 	if (rc == 0)
 		rc = mapwrite(&sl, runs, n);
-	if (rc == 0)
-		rc = slice_end(&sl);
 	if (rc == 0) {
 		clean_written(s);
-		rc = finish(&sl, behind, freed);
+		rc = finish(&sl, behind, &total, freed);
 	}
 	if (rc == 0) {
 		store_db_lock(s);
-		meta_fold(s->meta);
+		meta_counters(s->meta, &after);
+		/* Pages that each checkpoint changes go into the file once for
+		 * several small ones, as SQLite's log fills up. */
+		if (after.bytes - before.bytes > FOLD_BYTES)
+			meta_fold(s->meta);
 		store_db_unlock(s);
 	}
 	if (rc)

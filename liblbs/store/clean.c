@@ -16,8 +16,6 @@
 
 /* Blocks that a step of listing looks up. */
 #define LIST_BLOCKS 256u
-/* Memory for a round's list. */
-#define LIST_BYTES (6u << 20)
 
 /* ---- the stream ---------------------------------------------------------- */
 
@@ -121,7 +119,7 @@ that_fit(const struct victim *v, uint32_t n)
 
 	for (i = 0; i < n; i++) {
 		live += v[i].live;
-		if (live * sizeof(struct clean_block) > LIST_BYTES)
+		if (live > CLEAN_BLOCKS_MAX && i)
 			break;
 	}
 	return i;

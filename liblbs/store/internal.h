@@ -46,8 +46,9 @@
 /* Who may take the segments that are kept back. */
 enum { ROOM_ORDINARY = 0, ROOM_DISCARD = 1, ROOM_RECOVERY = 2,
        ROOM_CLEANER = 3 };
-/* The most segments that one round cleans. */
-#define CLEAN_VICTIMS_MAX 32u
+/* The most that one round cleans: segments, and blocks that these hold (512 MiB). */
+#define CLEAN_VICTIMS_MAX 1024u
+#define CLEAN_BLOCKS_MAX (128u << 10)
 
 struct lbs_vdisk {
 	lbs_store *store;
@@ -74,6 +75,7 @@ struct lbs_store {
 	uint64_t session;
 	uint32_t reserve_segments; /* kept back for recovery */
 	uint32_t segment_blocks; /* single blocks that a segment holds */
+	uint32_t clean_batch;	/* segments that a round cleans at most */
 	uint64_t sync_bytes, checkpoint_log_bytes, fill_ahead_bytes;
 	struct meta_vdisk vdisks[VDISKS_MAX];
 	int vdisk_count;
@@ -204,7 +206,7 @@ int store_next_segment(void *ctx, int level, uint32_t *segment);
  * cleans; how many a request of a guest may span; how many hold no data at the
  * least, some of them kept for recovery; how many blocks may live in the rest. */
 uint32_t room_segment_blocks(uint32_t segment_bytes);
-uint32_t room_clean_batch(uint32_t segments);
+uint32_t room_clean_batch(uint32_t segments, uint32_t segment_bytes);
 uint32_t room_group_segments(uint32_t segment_bytes);
 uint32_t room_overhead(uint32_t segments, uint32_t recovery,
 		       uint32_t segment_bytes);

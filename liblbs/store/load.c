@@ -148,6 +148,8 @@ store_load_tables(lbs_store *s)
 	s->reserve_segments =
 		store_reserve_segments(s->sync_bytes, row->segment_size);
 	s->segment_blocks = room_segment_blocks(row->segment_size);
+	s->clean_batch = room_clean_batch(row->capacity_segments,
+					  row->segment_size);
 	s->checkpoint_log_bytes = s->env.checkpoint_log_bytes
 					  ? s->env.checkpoint_log_bytes
 					  : CHECKPOINT_LOG_BYTES;

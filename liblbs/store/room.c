@@ -26,11 +26,15 @@ room_segment_blocks(uint32_t segment_bytes)
 }
 
 uint32_t
-room_clean_batch(uint32_t segments)
+room_clean_batch(uint32_t segments, uint32_t segment_bytes)
 {
 	uint32_t k = segments / 256;
+	uint32_t max = CLEAN_BLOCKS_MAX / room_segment_blocks(segment_bytes);
 
-	return k < 2 ? 2 : k > CLEAN_VICTIMS_MAX ? CLEAN_VICTIMS_MAX : k;
+	if (max > CLEAN_VICTIMS_MAX)
+		max = CLEAN_VICTIMS_MAX;
+	k = k < max ? k : max;
+	return k < 2 ? 2 : k;
 }
 
 uint32_t
@@ -45,7 +49,7 @@ uint32_t
 room_overhead(uint32_t segments, uint32_t recovery, uint32_t segment_bytes)
 {
 	/* Kept back for recovery and the cleaner; one request; two open. */
-	return recovery + room_clean_batch(segments) + 1 +
+	return recovery + room_clean_batch(segments, segment_bytes) + 1 +
 	       room_group_segments(segment_bytes) + 2;
 }
 
@@ -141,7 +145,7 @@ store_room_kept(lbs_store *s, int level)
 	if (level == ROOM_CLEANER)
 		return keep;
 	/* The cleaner gives back what it takes at the end of its round. */
-	clean = room_clean_batch(s->geometry.segment_count) + 1;
+	clean = s->clean_batch + 1;
 	taken = s->cleaner ? atomic_load(&s->cleaner->taken) : 0;
 	return keep + (clean > taken ? clean - taken : 0);
 }
@@ -180,7 +184,7 @@ store_clean_batch(lbs_store *s)
 {
 	uint32_t have = room_segments(s), filled;
 	uint32_t kept = store_room_kept(s, ROOM_CLEANER);
-	uint32_t batch = room_clean_batch(s->geometry.segment_count);
+	uint32_t batch = s->clean_batch;
 	uint32_t can;
 
 	/* The cleaner itself takes no withdrawn room back. */
