@@ -16,7 +16,7 @@
 
 struct segment {
 	uint64_t serial, last_recno;
-	uint64_t closed_at;	/* by the table's clock */
+	uint32_t closed_at, written_at; /* by the table's clock */
 	uint8_t salt[SALT_BYTES];
 	uint32_t live;
 	_Atomic uint32_t pins;
@@ -31,7 +31,7 @@ struct segtab {
 	uint8_t *keys;		/* secret, AEAD_KEY_BYTES each */
 	uint32_t count, cursor, filled, free;
 	uint32_t end;		/* segments from here on are withdrawn */
-	uint64_t clock;
+	uint32_t clock;
 };
 
 struct segtab *
@@ -238,6 +238,8 @@ segtab_close(struct segtab *t, uint32_t segment, uint64_t recno)
 	pthread_mutex_lock(&t->lock);
 	t->seg[segment].last_recno = recno;
 	t->seg[segment].closed_at = t->clock;
+	if (recno != RECNO_COLD)
+		t->seg[segment].written_at = t->clock;
 	pthread_mutex_unlock(&t->lock);
 }
 
@@ -258,6 +260,25 @@ by_serial(const void *a, const void *b)
 	return x->serial < y->serial ? -1 : x->serial > y->serial;
 }
 
+uint32_t
+segtab_written(struct segtab *t, uint32_t segment)
+{
+	uint32_t at;
+
+	pthread_mutex_lock(&t->lock);
+	at = t->seg[segment].written_at;
+	pthread_mutex_unlock(&t->lock);
+	return at;
+}
+
+void
+segtab_set_written(struct segtab *t, uint32_t segment, uint32_t at)
+{
+	pthread_mutex_lock(&t->lock);
+	t->seg[segment].written_at = at;
+	pthread_mutex_unlock(&t->lock);
+}
+
 int
 segtab_rank(struct segtab *t)
 {
@@ -272,7 +293,7 @@ segtab_rank(struct segtab *t)
 			order[n++] = &t->seg[i];
 	qsort(order, n, sizeof *order, by_serial);
 	for (uint32_t i = 0; i < n; i++)
-		order[i]->closed_at = i;
+		order[i]->closed_at = order[i]->written_at = i;
 	t->clock = n;
 	pthread_mutex_unlock(&t->lock);
 	free(order);
@@ -310,6 +331,7 @@ segtab_info(struct segtab *t, uint32_t segment, struct segment_info *out)
 	out->held = s->held;
 	out->stuck = s->stuck;
 	out->age = t->clock - s->closed_at;
+	out->written = t->clock - s->written_at;
 	memcpy(out->salt, s->salt, SALT_BYTES);
 	pthread_mutex_unlock(&t->lock);
 }

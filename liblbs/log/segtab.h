@@ -58,6 +58,10 @@ void segtab_set_last_recno(struct segtab *t, uint32_t segment, uint64_t recno);
 void segtab_close(struct segtab *t, uint32_t segment, uint64_t recno);
 /* Ages count segments of log: one more was begun. */
 void segtab_tick(struct segtab *t);
+/* When, by that count, the guest wrote what lies there, on average: of the log's
+ * segments the time of their end; the cleaner tells it of its own. */
+uint32_t segtab_written(struct segtab *t, uint32_t segment);
+void segtab_set_written(struct segtab *t, uint32_t segment, uint32_t at);
 /* After loading: what is in use is as old as its serial's rank tells. 0 or -1
  * when memory ran out. */
 int segtab_rank(struct segtab *t);
@@ -75,6 +79,7 @@ struct segment_info {
 	int in_metadata;	/* its row is in the metadata file */
 	int held, stuck;
 	uint64_t age;		/* segments of log begun since it was closed */
+	uint64_t written;	/* and since what lies there was written */
 };
 void segtab_info(struct segtab *t, uint32_t segment, struct segment_info *out);
 void segtab_set_in_metadata(struct segtab *t, uint32_t segment, int in_metadata);

@@ -61,6 +61,7 @@ cleaner_start(lbs_store *s)
 		return fail(&s->log, LBS_ENOMEM, "out of memory");
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_mutex_init(&c->moving, NULL);
+	c->filling = NO_SEGMENT;
 	c->stream = stream_new(&s->sealer, &s->geometry, s->env.card, s->segtab,
 			       &hooks, s->session, STREAM_CLEANER);
 	c->cold = calloc(segments, 1);
@@ -163,7 +164,8 @@ choose(lbs_store *s, struct clean_worth worth)
 		if ((worth.from ? i >= worth.from
 				: info.live <= worth.max_live && i < end) &&
 		    is_candidate(s, i, &info))
-			v[n++] = (struct victim){ i, info.live, info.age, 0 };
+			v[n++] = (struct victim){ i, info.live, info.age,
+						  info.written, 0 };
 	}
 	store_db_unlock(s);
 	if (!worth.from)
@@ -482,6 +484,25 @@ move(lbs_store *s, const struct batch *b)
 	return rc;
 }
 
+/* What is cleaned later goes by when the guest wrote it, not by when it was moved. */
+static void
+note_written(lbs_store *s, const struct batch *b)
+{
+	struct cleaner *c = s->cleaner;
+	uint32_t segment = position_segment(c->placed[0].position);
+
+	if (segment != c->filling) {
+		c->filling = segment;
+		c->filled_blocks = c->filled_written = 0;
+	}
+	for (uint32_t i = 0; i < b->n; i++)
+		c->filled_written += segtab_written(
+			s->segtab, position_segment(b->block[i].position));
+	c->filled_blocks += b->n;
+	segtab_set_written(s->segtab, segment,
+			   (uint32_t)(c->filled_written / c->filled_blocks));
+}
+
 static int
 append(lbs_store *s, struct batch *b)
 {
@@ -500,9 +521,10 @@ append(lbs_store *s, struct batch *b)
 		return rc;
 	pthread_mutex_lock(&c->moving);
 	rc = stream_append(c->stream, &change);
-	if (rc == 0)
+	if (rc == 0) {
+		note_written(s, b);
 		rc = move(s, b);
-	else
+	} else
 		for (uint32_t i = 0; i < b->extent_count; i++)
 			map_unadmit(s->map, &b->extents[i], 0);
 	pthread_mutex_unlock(&c->moving);

@@ -74,6 +74,9 @@ struct cleaner {
 	size_t count, cap, next, group_end;
 	struct map_change placed[CLEAN_STEP_BLOCKS]; /* by the last append */
 	uint32_t placed_count;
+	/* Of the segment that is being filled: blocks, and when they were written. */
+	uint32_t filling;
+	uint64_t filled_blocks, filled_written;
 	uint8_t *frames, *plain; /* of one step; plain: blocks as stored */
 	/* Nothing was worth it when there were so many log bytes. */
 	_Atomic uint64_t barren_at;

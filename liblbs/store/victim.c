@@ -29,13 +29,29 @@ better_first(const void *a, const void *b)
 	return x->segment < y->segment ? -1 : x->segment > y->segment;
 }
 
+/* How alike two ages are: 1 if equal, towards 0 as they differ. */
+static double
+likeness(uint64_t a, uint64_t b)
+{
+	double x = (double)a + 1, y = (double)b + 1;
+
+	return sqrt(x < y ? x / y : y / x);
+}
+
 uint32_t
 victim_choose(struct victim *v, uint32_t n, uint32_t max, uint32_t holds)
 {
-	uint32_t chosen = 0;
+	uint32_t chosen = 0, best = 0;
+	uint64_t age;
 
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; i < n; i++) {
 		v[i].score = victim_score(v[i].live, holds, v[i].closed_for);
+		if (better_first(&v[i], &v[best]) < 0)
+			best = i;
+	}
+	age = n ? v[best].written_for : 0;
+	for (uint32_t i = 0; i < n; i++)
+		v[i].score *= likeness(v[i].written_for, age);
 	qsort(v, n, sizeof *v, better_first);
 	while (chosen < n && chosen < max && v[chosen].score > 0)
 		chosen++;

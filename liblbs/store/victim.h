@@ -11,6 +11,7 @@ struct victim {
 	uint32_t segment;
 	uint32_t live;		/* blocks */
 	uint64_t closed_for;	/* segments of log opened since it was closed */
+	uint64_t written_for;	/* and since what lies there was written, on average */
 	double score;		/* filled in by victim_choose */
 };
 
@@ -27,7 +28,11 @@ double victim_score(uint32_t live, uint32_t holds, uint64_t closed_for);
 
 /* Moves the best of n candidates, at most max of them and best first, to the
  * front; ties go to the fewer live blocks, then to the lower segment. Returns how
- * many have something to gain. */
+ * many have something to gain.
+ *
+ * What a round cleans is sorted by age and laid out anew, so segments of like age
+ * come out purer than they were. Behind the best one a score counts the less the
+ * more the age differs from its: by the root of the ratio. */
 uint32_t victim_choose(struct victim *v, uint32_t n, uint32_t max,
 		       uint32_t holds);
 

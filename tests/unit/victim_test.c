@@ -79,6 +79,23 @@ hot_is_left_to_decay(void **state)
 	assert_int_equal(v[0].segment, 2);
 }
 
+/* Behind the best one, segments whose data is of like age are preferred. */
+static void
+like_ages_go_together(void **state)
+{
+	struct victim v[4] = {
+		{ .segment = 1, .live = 50, .closed_for = 90, .written_for = 90 },
+		{ .segment = 2, .live = 60, .closed_for = 90, .written_for = 9000 },
+		{ .segment = 3, .live = 70, .closed_for = 90, .written_for = 100 },
+		{ .segment = 4, .live = 52, .closed_for = 90, .written_for = 0 },
+	};
+
+	(void)state;
+	assert_int_equal(victim_choose(v, 4, 4, HOLDS), 4);
+	assert_int_equal(v[0].segment, 1);
+	assert_int_equal(v[1].segment, 3);
+}
+
 /* The same set in any order gives the same choice, best first. */
 static void
 ties_and_order(void **state)
@@ -113,6 +130,7 @@ main(void)
 		cmocka_unit_test(monotonic),
 		cmocka_unit_test(greedy_when_uniform),
 		cmocka_unit_test(hot_is_left_to_decay),
+		cmocka_unit_test(like_ages_go_together),
 		cmocka_unit_test(ties_and_order),
 	};
 
