@@ -434,6 +434,19 @@ map_status(struct map *map, uint32_t layer, uint64_t lba, uint64_t count,
 	return 0;
 }
 
+uint64_t
+map_next_change(struct map *map, uint32_t layer, uint64_t lba)
+{
+	uint64_t key = map_key(layer, lba), next, frozen;
+
+	pthread_mutex_lock(&map->lock);
+	next = memtable_next(map->active, key);
+	frozen = map->is_frozen ? memtable_next(map->frozen, key) : UINT64_MAX;
+	pthread_mutex_unlock(&map->lock);
+	next = next < frozen ? next : frozen;
+	return next >> 40 == layer ? next & LBA_MAX : MAP_LBA_NONE;
+}
+
 int
 map_page_put(struct map *map, uint32_t layer, uint64_t page,
 	     const uint64_t *entries)

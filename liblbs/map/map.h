@@ -87,6 +87,11 @@ int map_lookup(struct map *map, uint32_t layer, uint64_t lba, uint32_t count,
 int map_status(struct map *map, uint32_t layer, uint64_t lba, uint64_t count,
 	       int *mapped, uint64_t *same);
 
+/* The first block from lba on that was written since the last checkpoint, or is being
+ * written by one; MAP_LBA_NONE if there is none in the layer. */
+#define MAP_LBA_NONE UINT64_MAX
+uint64_t map_next_change(struct map *map, uint32_t layer, uint64_t lba);
+
 /* Gives a page's entries to memory unless they are there. */
 int map_page_put(struct map *map, uint32_t layer, uint64_t page,
 		 const uint64_t *entries);

@@ -223,6 +223,17 @@ memtable_get(const struct memtable *t, uint64_t key, uint64_t *value)
 }
 
 uint64_t
+memtable_next(const struct memtable *t, uint64_t key)
+{
+	uint64_t least = UINT64_MAX;
+
+	for (uint32_t i = 0; t->used && i <= t->mask; i++)
+		if (t->slots[i].key >= key && t->slots[i].key < least)
+			least = t->slots[i].key;
+	return least;
+}
+
+uint64_t
 memtable_range_end(const struct memtable *t, uint64_t key)
 {
 	uint32_t i = range_at(t, key);

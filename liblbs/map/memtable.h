@@ -37,6 +37,9 @@ void memtable_put(struct memtable *t, uint64_t key, uint64_t value);
 void memtable_unmap(struct memtable *t, uint64_t key, uint64_t count);
 /* 1 and the value if the table says something about the key. */
 int memtable_get(const struct memtable *t, uint64_t key, uint64_t *value);
+/* The smallest key from this one on that was put; UINT64_MAX if there is none.
+ * Looks at the whole table. */
+uint64_t memtable_next(const struct memtable *t, uint64_t key);
 /* Where the answer for key may next change, at most limit: lets extents skip
  * over what a range says. */
 uint64_t memtable_range_end(const struct memtable *t, uint64_t key);

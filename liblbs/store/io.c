@@ -614,7 +614,24 @@ lbs_vdisk_extents(lbs_vdisk *v, uint64_t len, uint64_t offset,
 	while (len && lba < last) {
 		uint64_t n = last - lba < STATUS_BLOCKS ? last - lba
 							: STATUS_BLOCKS;
+		uint64_t hole = lba, region = MAP_REGION_BLOCKS -
+					     lba % MAP_REGION_BLOCKS;
 
+		n = n < region ? n : region;
+		if (lba % MAP_REGION_BLOCKS == 0) {
+			rc = store_skip_hole(v->store, v->layer, &lba, last);
+			if (rc)
+				return rc;
+		}
+		if (lba > hole) {
+			if (current == 1) {
+				if (fn(ctx, from, hole * BLOCK_BYTES - from, 1))
+					return 0;
+				from = hole * BLOCK_BYTES;
+			}
+			current = 0;
+			continue;
+		}
 		rc = map_status(v->store->map, v->layer, lba, n, &mapped, &same);
 		if (rc)
 			return rc;
