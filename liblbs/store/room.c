@@ -244,11 +244,13 @@ store_room_admit(lbs_store *s, const struct extent *extent)
 
 /* ---- the pace ------------------------------------------------------------ */
 
-/* A round begins when writers may take fewer than this. */
+/* A round begins when writers may take fewer than this: more before a large one, so
+ * that there are more writes to share its work. */
 static uint32_t
 low_water(const lbs_store *s)
 {
-	return 3 + room_group_segments(s->geometry.segment_bytes);
+	return 3 + room_group_segments(s->geometry.segment_bytes) +
+	       s->clean_batch / 8;
 }
 
 /* What the round wins, so that the room stays as it is; less where it is below a
