@@ -104,6 +104,7 @@ fill_one(lbs_store *s)
 			s->card_full = 1;
 			return LBS_ENOSPC;
 		}
+		store_event(s, LBS_EVENT_CARD_GONE);
 		return store_fail(s, LBS_EIO,
 				  "the card failed while filling a chunk file "
 				  "(%s): check the card and open the store again",
