@@ -24,6 +24,16 @@ setup(void **state)
 	return store_make(SIZE, CAPACITY);
 }
 
+/* Nobody fills the card before the test does. */
+static int
+setup_closed(void **state)
+{
+	(void)state;
+	model = calloc(1, SIZE);
+	buf = calloc(1, SIZE);
+	return store_make_closed(SIZE, CAPACITY);
+}
+
 static int
 teardown(void **state)
 {
@@ -239,10 +249,10 @@ meta_free(void *ctx)
 static struct small_card card = { .base = { &small_ops } };
 
 static void
-open_over(uint64_t room_bytes)
+open_over(uint64_t room_bytes, int threads)
 {
 	struct store_env env = { .card = &card.base, .meta_path = store_path,
-				 .meta_free = meta_free, .threads = 1 };
+				 .meta_free = meta_free, .threads = threads };
 	struct lbs_open_options o = { .struct_size = sizeof o,
 				      .map_limit_bytes = 4 * MIB,
 				      .log = store_tell };
@@ -264,11 +274,14 @@ close_over(void)
 static void
 a_card_full_below_its_capacity_is_no_space(void **state)
 {
-	uint64_t end, filled = store_stat(LBS_STAT_SEGMENTS_FILLED);
+	uint64_t end, filled;
 
 	(void)state;
+	open_over(UINT64_MAX, 0);
+	filled = store_stat(LBS_STAT_SEGMENTS_FILLED);
 	assert_true(filled < CAPACITY / MIB);
-	open_over((filled + 3) * MIB);
+	close_over();
+	open_over((filled + 3) * MIB, 1);
 	end = fill_up(0, 16);
 	check_all();
 	assert_int_equal(store_stat(LBS_STAT_FAILED), 0);
@@ -290,7 +303,7 @@ full_internal_flash_stops_new_writes_before_harm(void **state)
 {
 	(void)state;
 	flash_free = 64 * MIB;
-	open_over(UINT64_MAX);
+	open_over(UINT64_MAX, 1);
 	memset(model, 9, 65536);
 	assert_int_equal(lbs_vdisk_write(disk, model, 65536, 0, 0), 0);
 	flash_free = 1 * MIB;
@@ -356,7 +369,9 @@ main(int argc, char **argv)
 		STORY(discards_bring_room_back),
 		STORY(a_full_store_takes_discards_until_all_is_free),
 		STORY(dead_segments_are_reused),
-		STORY(a_card_full_below_its_capacity_is_no_space),
+		cmocka_unit_test_setup_teardown(
+			a_card_full_below_its_capacity_is_no_space,
+			setup_closed, teardown),
 		STORY(full_internal_flash_stops_new_writes_before_harm),
 		STORY(sizes_that_cannot_be_are_refused),
 	};

@@ -59,7 +59,7 @@ store_close(void)
 }
 
 static inline int
-store_make(uint64_t size, uint64_t capacity)
+store_make_closed(uint64_t size, uint64_t capacity)
 {
 	struct lbs_create_options o = { .struct_size = sizeof o,
 					.size_bytes = size,
@@ -69,7 +69,6 @@ store_make(uint64_t size, uint64_t capacity)
 					.preallocate = store_preallocate,
 					.compress = store_compress,
 					.log = store_tell };
-	int rc;
 
 	strcpy(store_dir, access("/dev/shm", W_OK) ? "/tmp/lbs-unit-XXXXXX"
 						   : "/dev/shm/lbs-unit-XXXXXX");
@@ -77,7 +76,14 @@ store_make(uint64_t size, uint64_t capacity)
 		return LBS_EIO;
 	snprintf(store_path, sizeof store_path, "%s/corp.lbs", store_dir);
 	snprintf(store_card, sizeof store_card, "%s/card", store_dir);
-	rc = lbs_store_create(store_path, store_card, &o);
+	return lbs_store_create(store_path, store_card, &o);
+}
+
+static inline int
+store_make(uint64_t size, uint64_t capacity)
+{
+	int rc = store_make_closed(size, capacity);
+
 	return rc ? rc : store_open(0);
 }
 
