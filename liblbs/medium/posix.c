@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -261,6 +262,25 @@ static const struct medium_ops posix_ops = {
 	.close = posix_close,
 };
 
+/* The name of a new directory is durable after a sync of the one above it. (FAT in
+ * Linux 6.1 writes it with the directory's own inode; nobody promises that.) One that
+ * may be written but not read cannot be synced. */
+static int
+sync_parent(const char *dir)
+{
+	char path[4096];
+	int fd, err;
+
+	if (snprintf(path, sizeof path, "%s", dir) >= (int)sizeof path)
+		return -ENAMETOOLONG;
+	fd = open(dirname(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == EACCES ? 0 : -errno;
+	err = fsync(fd) && errno != EINVAL ? -errno : 0;
+	close(fd);
+	return err;
+}
+
 int
 medium_posix_open(const char *dir, int create, struct medium **out)
 {
@@ -276,7 +296,13 @@ medium_posix_open(const char *dir, int create, struct medium **out)
 		err = -ENOMEM;
 		goto out;
 	}
-	if (create && mkdir(dir, 0700) && errno != EEXIST) {
+	if (create && mkdir(dir, 0700) == 0) {
+		err = sync_parent(dir);
+		if (err) {
+			rmdir(dir);
+			goto out;
+		}
+	} else if (create && errno != EEXIST) {
 		err = -errno;
 		goto out;
 	}
