@@ -64,6 +64,7 @@ $(OUT)/nbdkit-lbs-plugin.so: $(call OBJ,$(PLUGIN_SRC)) $(LIB) frontends/nbd/plug
 # Tests link the objects, not the shared symbols, and see every seal through
 # --wrap, so the code under test is the code that ships.
 TESTBIN   := $(BUILD)/tests
+VM        := $(BUILD)/vm
 LAB_OBJ   := $(call OBJ,$(LAB_SRC))
 TEST_LIBS := $(LDLIBS) $(shell pkg-config --libs cmocka 2>/dev/null)
 UNIT      := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*_test.c))
@@ -103,7 +104,7 @@ $(TESTBIN)/pull.so: tests/e2e/pull.c
 .SECONDARY:
 
 .PHONY: tests
-tests: $(C_TESTS) ## build the C tests
+tests: $(C_TESTS) $(VM)/nbdkit-powercut-filter.so ## build the C tests
 
 UNIT_RUNS  = $(foreach t,$(UNIT),"unit/$(t)=$(TESTBIN)/unit/$(t)")
 LAB_RUNS   = "lab=$(TESTBIN)/lab_test" "restore=$(TESTBIN)/restore_test" "fault=$(TESTBIN)/fault_test" "tools=$(TESTBIN)/tools_test" \
@@ -128,6 +129,8 @@ E2E_RUNS   = "e2e/edges=/usr/bin/python3 tests/e2e/nbd_edges.py" \
              "lbsck=/usr/bin/python3 tests/lbsck/run.py" \
              "e2e/sdcard=/usr/bin/python3 tests/e2e/sdcard.py" \
              "e2e/nospace=/usr/bin/python3 tests/e2e/qemu_nospace.py" \
+             "vm/blocktrace=/usr/bin/python3 tests/vm/blocktrace_test.py" \
+             "vm/powercut=/usr/bin/python3 tests/vm/powercut_test.py $(VM)/nbdkit-powercut-filter.so" \
              "e2e/reconnect=/usr/bin/python3 tests/e2e/nbd_qemu_reconnect.py" \
              "guest=tests/guest/guest_test.sh"
 # Those that have to do with frames, on stores with compression.
@@ -168,6 +171,23 @@ check-planted: all tests ## bugs on purpose: does the suite named for each notic
 	PLANTED_LIB='$(LIB)' PLANTED_BUILD='$(BUILD)' \
 		tests/run -t 1200 "planted=tests/planted/run.py --json $(BUILD)/planted.json $(PLANTED)"; \
 		status=$$?; cat build/log/planted.log; exit $$status
+
+# A guest with Debian's kernel, whose card is FAT or exFAT. What the guest runs is
+# copied into its initramfs, with libraries.
+$(VM)/load: $(BUILD)/tests/vm/load.o
+	@mkdir -p $(@D)
+	$(LINK) $^ $(shell pkg-config --libs libnbd) -pthread
+# nbdkit's functions have their parameters whether one needs them or not.
+$(BUILD)/tests/vm/powercut.o: WARN += -Wno-unused-parameter
+$(VM)/nbdkit-powercut-filter.so: $(BUILD)/tests/vm/powercut.o
+	@mkdir -p $(@D)
+	$(LINK) -shared $^ -pthread
+.PHONY: check-vm
+check-vm: ## real FAT and exFAT in a guest whose power is cut (FULL=1: all of it; ONLY=, SEED=)
+	@tools/deps check vm
+	$(MAKE) all $(VM)/load $(VM)/nbdkit-powercut-filter.so sdcard
+	tests/run -t $(if $(FULL),7200,1200) "vm=tests/vm/check.py --build $(VM) --json $(BUILD)/vm.json $(if $(FULL),--full) \
+		$(if $(SEED),--seed $(SEED)) $(ONLY)"; status=$$?; cat build/log/vm.log; exit $$status
 
 .PHONY: account
 account: ## what the suites counted in their last run here, into tests/README.md

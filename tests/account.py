@@ -55,6 +55,18 @@ def planted():
     return c and f"{number(c['bugs'])} planted, {number(c['caught'])} caught"
 
 
+def guests():
+    c = from_json("vm.json")
+    if not c:
+        return None
+    honest = [v for v in c.values() if "promises" in v]
+    refused = [word for v in c.values() for word in v.get("verdicts", [])]
+    return (f"{number(len(c))} scenarios; {number(sum(v['cuts'] for v in honest))} power cuts of a guest, "
+            f"{number(sum(v['cuts_before_load'] for v in honest))} of them before it served; "
+            f"{number(sum(v['promises'] for v in honest))} promises looked for; {number(len(refused))} "
+            f"lying cards refused; {number(sum(v['failed'] for v in c.values()))} checks failed")
+
+
 # Counters of the simulator that are faults.
 FAULTS = ("power_cut", "cut_while_opening", "sigkill", "card_gone", "bit_rot",
           "misdirected_write", "lying_card_lost", "card_lost_100ms", "card_lost_700ms",
@@ -110,6 +122,7 @@ ROWS = (
     ("make check-crash", "crash_test", lambda: crash("crash.json")),
     ("make check-crash", "tamper_test --all", lambda: tamper("log/tamper.log")),
     ("make check-planted", "tests/planted", planted),
+    ("make check-vm", "tests/vm", guests),
     ("make sim", "tests/sim", simulator),
     ("make fuzz", "tests/fuzz, the short run of .ci/run", fuzzers),
 )

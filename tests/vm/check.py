@@ -1,0 +1,83 @@
+#!/usr/bin/python3
+"""check - a store on a real FAT or exFAT card, in a guest whose power is cut: the
+kernel's page cache goes with the machine, the volatile caches of card and internal
+flash go at the same moment. What the guest said to be durable is kept here, outside,
+and must be there after the next boot.
+
+    check.py [--full] [--seed N] [--json FILE] [--build DIR] [--keep] [-v] [SCENARIO]...
+
+Prints the seed of every scenario; --seed with the scenario's name draws the same
+again (how far a machine gets between two writes is not the seed's).
+"""
+import argparse
+import json
+import os
+import platform
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path[:0] = [HERE, os.path.join(ROOT, "tests", "e2e")]
+import image			# noqa: E402
+import scenarios		# noqa: E402
+from nbdlab import Score	# noqa: E402
+
+
+def run(names, options, score):
+    report = {}
+    for name in names:
+        seed = options.seed if options.seed is not None else random.randrange(1 << 31)
+        begun, bad = time.monotonic(), score.bad
+        print(f"{name}: seed {seed} (make check-vm ONLY={name} SEED={seed} draws it again)", flush=True)
+        try:
+            found = scenarios.ALL[name][0](options, name, seed, score)
+        except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+            score.check(name, False, str(error))
+            found = {}
+        report[name] = {"seed": seed, "seconds": round(time.monotonic() - begun, 1),
+                        "failed": score.bad - bad, **found}
+        print(f"{name}: {json.dumps(report[name])}", flush=True)
+    return report
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--json")
+    parser.add_argument("--build", default=os.path.join(ROOT, "build", "vm"))
+    parser.add_argument("--keep", action="store_true")
+    parser.add_argument("-v", "--verbose", action="store_true")
+    parser.add_argument("scenario", nargs="*", choices=[[], *scenarios.ALL])
+    options = parser.parse_args()
+    if platform.machine() != "x86_64":
+        print("the guest runs this machine's programs on an x86_64 that QEMU emulates")
+        sys.exit(77)
+    options.work = tempfile.mkdtemp(prefix="lbs-vm.")
+    score, report = Score(), {}
+    try:
+        root = os.environ.get("LBS_BUILD_ROOT") or ROOT
+        options.sdcard = os.path.join(root, "nbdkit-sdcard-plugin.so")
+        options.kernel, options.initramfs = image.make(options.build, root,
+                                                       os.path.join(options.build, "load"))
+        names = options.scenario or [name for name, (_, short) in scenarios.ALL.items()
+                                     if short or options.full]
+        report = run(names, options, score)
+    finally:
+        if options.json:
+            with open(options.json, "w") as f:
+                json.dump(report, f, indent=1)
+        if options.keep:
+            print(f"what is left of it is in {options.work}")
+        else:
+            shutil.rmtree(options.work, ignore_errors=True)
+    score.end()
+
+
+if __name__ == "__main__":
+    main()

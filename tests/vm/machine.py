@@ -1,0 +1,244 @@
+"""machine - a guest under QEMU and its disks, each behind its own nbdkit with the
+powercut filter, so that both lose their power at one moment. The guest's script
+speaks line by line over its second serial port. Must end no process that it did not
+start, and every one that it did.
+"""
+import ctypes
+import os
+import queue
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+
+PR_SET_PDEATHSIG = 1
+CARD_MIB, FLASH_MIB = 8192, 256
+PARTITION = 8192	# first sector, as cards are sold
+SILENCE = 240		# seconds; a loaded machine is slow
+BLOCKS = 8192		# of each of the load's two clients: 32 MiB
+
+
+def die_with_parent():
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Disk:
+    """A disk image served over NBD. cache: bytes that are volatile. With a model, the
+    image is that modelled card's, in a server of its own behind the filter's."""
+
+    def __init__(self, vm, name, cache="64M", lying=False, model=None):
+        self.name, image = name, vm.image(name)
+        self.log = open(os.path.join(vm.work, name + ".log"), "ab")
+        self.control = os.path.join(vm.work, name + ".control")
+        self.servers, behind = [], ["file", image]
+        if os.path.exists(self.control):
+            os.unlink(self.control)
+        if model:
+            behind = ["nbd", "shared=true", "socket=" + self.serve(
+                os.path.join(vm.work, name + ".model"), vm.sdcard, f"preset={model}", f"file={image}",
+                f"size={CARD_MIB}M", f"state={image}.state", f"stats={image}.stats")]
+        self.socket = self.serve(
+            os.path.join(vm.work, name + ".sock"), "--filter=" + vm.filter, *behind,
+            "powercut-control=" + self.control, f"powercut-cache={cache}", f"powercut-lying={int(lying)}")
+
+    def serve(self, path, *args):
+        """Starts an nbdkit; returns its socket."""
+        if os.path.exists(path):
+            os.unlink(path)
+        server = subprocess.Popen(["nbdkit", "-f", "-U", path, *args], stdin=subprocess.DEVNULL,
+                                  stdout=self.log, stderr=self.log, preexec_fn=die_with_parent)
+        self.servers.insert(0, server)
+        for _ in range(500):
+            if os.path.exists(path) or server.poll() is not None:
+                break
+            time.sleep(0.01)
+        # It listens before it is ready; the filter's control comes last.
+        if server.poll() is not None:
+            raise RuntimeError(f"nbdkit for {self.name} did not start: see {self.log.name}")
+        return path
+
+    def ask(self, command):
+        """A command to the filter; see powercut.c."""
+        for _ in range(500):
+            if os.path.exists(self.control):
+                break
+            time.sleep(0.01)
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(self.control)
+            s.sendall(command.encode() + b"\n")
+            return s.makefile().readline().strip()
+
+    def cut(self, how, seed):
+        """The power is gone; returns how many cached writes were kept, torn and
+        lost, and of how many of these a flush had promised that they are kept."""
+        said = self.ask(f"cut {how} {seed}").split()
+        self.servers[0].kill()
+        self.end()
+        if said[0] != "cut":
+            raise RuntimeError(f"{self.name}: the cut failed: {said}")
+        return {word: int(number) for word, number in zip(said[1::2], said[2::2])}
+
+    def end(self):
+        """Orderly: the filter's server first, with its cache written."""
+        for server in self.servers:
+            if server.poll() is None:
+                server.terminate()
+            try:
+                server.wait(60)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+        self.log.close()
+
+
+class Guest:
+    """One life of the guest, from power on to power off."""
+
+    def __init__(self, vm, script, card, flash, bus):
+        self.vm = vm
+        job = os.path.join(vm.work, "job.sh")
+        with open(job, "w") as f:
+            f.write(script)
+        self.lines = queue.Queue()
+        self.console = open(os.path.join(vm.work, "console.log"), "ab")
+        disk = "mmcblk0" if bus == "sd" else "vda"
+        drive = "if=none,format=raw,rerror=report,werror=report"
+        # The card's bus: an SD host whose guest knows no flush, so every write is made
+        # durable; or virtio, which passes flushes on.
+        card_drive = f"{drive},id=card,file=nbd+unix:///?socket={card.socket}"
+        if bus == "sd":
+            card_args = ["-drive", card_drive + ",cache=" +
+                         ("writeback" if vm.lying else "writethrough"),
+                         "-device", "sdhci-pci", "-device", "sd-card,drive=card"]
+        else:
+            card_args = ["-drive", card_drive + ",detect-zeroes=on",
+                         "-device", "virtio-blk-pci,drive=card"]
+        self.process = subprocess.Popen(
+            ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg,thread=multi,tb-size=256",
+             "-cpu", "max", "-smp", str(vm.processors), "-m", "1024", "-no-reboot", "-nodefaults",
+             "-no-user-config", "-display", "none", "-monitor", "none",
+             "-kernel", vm.kernel, "-initrd", vm.initramfs, "-append",
+             "console=ttyS0 quiet panic=-1 tsc=reliable mitigations=off "
+             f"wait={disk},{'vda' if bus == 'sd' else 'vdb'}",
+             "-fw_cfg", f"name=opt/job,file={job}",
+             "-chardev", f"file,id=console,append=on,path={self.console.name}",
+             "-serial", "chardev:console", "-serial", "stdio", *card_args,
+             "-drive", f"{drive},id=flash,file=nbd+unix:///?socket={flash.socket}",
+             "-device", "virtio-blk-pci,drive=flash"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.console,
+            preexec_fn=die_with_parent)
+        threading.Thread(target=self.listen, daemon=True).start()
+
+    def listen(self):
+        """Only whole lines count: what the machine's end tears is no promise."""
+        for line in self.process.stdout:
+            if line.endswith(b"\n"):
+                self.lines.put(line.decode(errors="replace").strip())
+        self.lines.put(None)
+
+    def next_line(self, seconds):
+        """The next line, or None when the machine is gone. Too long a silence ends it."""
+        try:
+            line = self.lines.get(timeout=seconds)
+        except queue.Empty:
+            self.kill()
+            raise RuntimeError(f"the guest said nothing for {seconds} s") from None
+        if self.vm.verbose and line is not None:
+            print(f"     | {line}", flush=True)
+        return line
+
+    def say(self, text):
+        try:
+            self.process.stdin.write(text.encode() + b"\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.console.close()
+
+
+class Machine:
+    """The guest's two disks over many lives of the guest."""
+
+    def __init__(self, options, name, fs, bus, mount="noatime", lying=False):
+        self.name, self.fs, self.bus, self.mount, self.lying = name, fs, bus, mount, lying
+        self.model, self.sdcard = None, options.sdcard
+        self.verbose, self.processors = options.verbose, 1
+        self.kernel, self.initramfs = options.kernel, options.initramfs
+        self.filter = os.path.join(options.build, "nbdkit-powercut-filter.so")
+        self.work = os.path.join(options.work, name)
+        os.makedirs(self.work)
+        self.images = {"card": CARD_MIB, "flash": FLASH_MIB}
+        for disk, mib in self.images.items():
+            with open(self.image(disk), "wb") as f:
+                f.truncate(mib << 20)
+        subprocess.run(["sfdisk", "-q", self.image("card")], text=True, check=True,
+                       input=f"label: dos\nstart={PARTITION}, type={'c' if fs == 'vfat' else '7'}\n")
+        self.disks, self.guest = {}, None
+
+    def image(self, disk):
+        return os.path.join(self.work, disk + ".img")
+
+    def power_on(self, script):
+        card_cache = ("1M" if self.lying else "0") if self.bus == "sd" else \
+            ("16M" if self.lying else "64M")
+        self.disks = {"card": Disk(self, "card", card_cache, self.lying, self.model),
+                      "flash": Disk(self, "flash")}
+        card = {"sd": "/dev/mmcblk0p1", "virtio": "/dev/vda1"}[self.bus]
+        flash = {"sd": "/dev/vda", "virtio": "/dev/vdb"}[self.bus]
+        head = f"CARD={card} FLASH={flash} FS={self.fs} OPTIONS={self.mount} BLOCKS={BLOCKS}\n" \
+            ". /guest.sh\n"
+        self.guest = Guest(self, head + script, self.disks["card"], self.disks["flash"], self.bus)
+
+    def power_off(self):
+        """After the guest has ended by itself."""
+        self.guest.kill()
+        for disk in self.disks.values():
+            disk.end()
+        self.disks = {}
+
+    def power_cut(self, how, seed):
+        self.guest.kill()
+        lost = {name: disk.cut(how, seed + n) for n, (name, disk) in enumerate(self.disks.items())}
+        self.disks = {}
+        return lost
+
+    def run(self, script, seconds=SILENCE):
+        """A whole life; returns what was said."""
+        self.power_on(script)
+        said = list(iter(lambda: self.guest.next_line(seconds), None))
+        self.power_off()
+        if not said or said[-1] != "ENDED 0":
+            raise RuntimeError(f"{self.name}: the guest failed: {said[-3:]}; the console's end:\n"
+                               + self.console_end())
+        return said
+
+    def console_end(self):
+        with open(os.path.join(self.work, "console.log"), errors="replace") as f:
+            return f.read()[-2000:]
+
+    def create(self, options, cut=False):
+        """Makes file systems and a store; with cut, the power goes as soon as lbs
+        create is done, and all that was not synced with it."""
+        if not cut:
+            self.run(f"create {options}\nunmount_disks", 900)
+            return
+        self.power_on(f"create {options}\nsay CREATED\nheard nothing")
+        while (line := self.guest.next_line(900)) is not None and line != "CREATED":
+            pass
+        if line is None:
+            raise RuntimeError(f"{self.name}: lbs create failed; the console's end:\n"
+                               + self.console_end())
+        self.power_cut("none", 0)
+
+    def clean_up(self):
+        if self.guest:
+            self.guest.kill()
+        for disk in self.disks.values():
+            disk.end()
