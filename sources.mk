@@ -5,14 +5,14 @@ FORMAT_SRC := liblbs/format/card.c liblbs/format/segment.c liblbs/format/record.
               liblbs/format/index.c liblbs/format/runs.c
 LIBLBS_SRC := $(CRYPTO_SRC) $(ZIP_SRC) $(FORMAT_SRC) \
               liblbs/error.c liblbs/thread.c \
-              liblbs/medium/posix.c \
+              liblbs/medium/posix.c liblbs/medium/probe.c liblbs/medium/align.c \
               liblbs/meta/meta.c liblbs/meta/rows.c liblbs/meta/schema.c liblbs/meta/mapstore.c liblbs/meta/countvfs.c \
               liblbs/meta/damaged.c liblbs/meta/salvage.c liblbs/meta/salvage_rows.c liblbs/meta/salvage_map.c \
               liblbs/meta/rewrite.c \
               liblbs/map/memtable.c liblbs/map/sort.c liblbs/map/pages.c liblbs/map/fold.c liblbs/map/map.c \
               liblbs/log/segtab.c liblbs/log/seal.c liblbs/log/turn.c liblbs/log/reserve.c liblbs/log/records.c \
               liblbs/log/append.c liblbs/log/scan.c \
-              liblbs/store/create.c liblbs/store/posix.c liblbs/store/open.c liblbs/store/load.c \
+              liblbs/store/create.c liblbs/store/fit.c liblbs/store/look.c liblbs/store/posix.c liblbs/store/open.c liblbs/store/load.c \
               liblbs/store/replay.c liblbs/store/judge.c liblbs/store/resume.c \
               liblbs/store/session.c liblbs/store/fail.c liblbs/store/vdisk.c \
               liblbs/store/ahead.c liblbs/store/prefetch.c liblbs/store/io.c liblbs/store/holes.c liblbs/store/flush.c liblbs/store/checkpoint.c liblbs/store/slice.c liblbs/store/mapwrite.c \

@@ -18,6 +18,7 @@
 #define GROW_OPEN GROW_LEAST(lbs_open_options, log_ctx)
 #define GROW_CREATE GROW_LEAST(lbs_create_options, progress_ctx)
 #define GROW_INFO GROW_LEAST(lbs_store_info, created_unix)
+#define GROW_CARD GROW_LEAST(lbs_card_info, advice)
 #define GROW_QUEUE GROW_LEAST(lbs_queue_options, done_ctx)
 
 /* Takes a caller's options into ours; what they are too short for is 0. LBS_EINVAL

@@ -23,7 +23,7 @@ static const struct option_spec options[] = {
 	{ "data", 'd', "DIR", "data directory on the card, made if missing" },
 	{ "capacity", 0, "SIZE", "most that the log takes on the card (SIZE and about 30 %)" },
 	{ "block-size", 0, "SIZE", "4096, the only one in this build" },
-	{ "segment-size", 0, "SIZE", "auto, or a power of two from 1M to 64M" },
+	{ "segment-size", 0, "SIZE", "auto (by the card, see README), or a power of two from 1M to 64M" },
 	{ "chunk-size", 0, "SIZE", "of the files on the card, below 4G (1G)" },
 	{ "cipher", 0, "NAME", "chacha20poly1305 (default), aes256gcm, aegis256" },
 	{ "freshness", 0, "WHEN", "an older card is refused: flush (default), checkpoint" },

@@ -4,6 +4,7 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "tools/commands.h"
@@ -31,10 +32,62 @@ put_count(json_t *object, const char *key, uint64_t count)
 	json_object_set_new(object, key, json_integer((json_int_t)count));
 }
 
+/* The card is looked at where it is; a store can be described without it. */
+static int
+look(const struct lbs_store_info *info, struct lbs_card_info *card)
+{
+	*card = (struct lbs_card_info){ .struct_size = sizeof(*card) };
+	return lbs_card_look(info->data_dir, info->capacity_bytes,
+			     info->segment_size_bytes, card);
+}
+
+static json_t *
+card_json(const struct lbs_card_info *card)
+{
+	json_t *o = json_object(), *advice = json_array();
+
+	put_text(o, "file_system", card->fs);
+	put_count(o, "unit_bytes", card->unit_bytes);
+	json_object_set_new(o, "unit_told", json_boolean(card->unit_told));
+	put_count(o, "size_bytes", card->card_bytes);
+	put_count(o, "partition_bytes", card->partition_bytes);
+	json_object_set_new(o, "past_unit_bytes",
+			    card->past_unit_bytes < 0
+				    ? json_null()
+				    : json_integer(card->past_unit_bytes));
+	for (uint32_t i = 0; i < card->advice_count; i++)
+		json_array_append_new(advice, json_string(card->advice[i]));
+	json_object_set_new(o, "advice", advice);
+	return o;
+}
+
+static void
+card_print(const struct lbs_card_info *card)
+{
+	char a[SIZE_TEXT_BYTES];
+
+	/* Where nothing is told, only FAT makes it likely to be a card at all. */
+	printf("  card's fs  %s", card->fs);
+	if (card->unit_told || strstr(card->fs, "fat")) {
+		printf(", allocation unit %s (%s)",
+		       size_format(card->unit_bytes, a),
+		       card->unit_told ? "told" : "assumed");
+		if (card->past_unit_bytes == 0)
+			printf(", files on units");
+		else if (card->past_unit_bytes > 0)
+			printf(", files %s past one",
+			       size_format((uint64_t)card->past_unit_bytes, a));
+	}
+	printf("\n");
+	for (uint32_t i = 0; i < card->advice_count; i++)
+		printf("  advice     %s\n", card->advice[i]);
+}
+
 json_t *
 info_json(const char *store, const struct lbs_store_info *info)
 {
 	json_t *o = json_object();
+	struct lbs_card_info card;
 	char id[33];
 
 	id_text(info->store_id, id);
@@ -54,6 +107,8 @@ info_json(const char *store, const struct lbs_store_info *info)
 	put_count(o, "vdisks", info->vdisk_count);
 	put_count(o, "sessions", info->sessions);
 	put_count(o, "created_unix", (uint64_t)info->created_unix);
+	if (look(info, &card) == 0)
+		json_object_set_new(o, "card", card_json(&card));
 	return o;
 }
 
@@ -62,6 +117,7 @@ info_print(const struct lbs_store_info *info)
 {
 	char a[SIZE_TEXT_BYTES], b[SIZE_TEXT_BYTES], id[33], when[64] = "?";
 	time_t created = (time_t)info->created_unix;
+	struct lbs_card_info card;
 	struct tm tm;
 
 	id_text(info->store_id, id);
@@ -83,6 +139,8 @@ info_print(const struct lbs_store_info *info)
 	printf("  sessions   %" PRIu64 "\n", info->sessions);
 	printf("  format     %" PRIu32 " (must %" PRIx64 ", may %" PRIx64 ")\n",
 	       info->format_version, info->features_must, info->features_may);
+	if (look(info, &card) == 0)
+		card_print(&card);
 }
 
 static const struct option_spec options[] = {

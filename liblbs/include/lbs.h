@@ -178,6 +178,28 @@ int lbs_store_info(lbs_store *store, struct lbs_store_info *info);
 int lbs_store_peek(const char *path, lbs_log_fn *log, void *log_ctx,
 		   struct lbs_store_info *info);
 
+/* What the kernel tells of the card under a data directory. Advice: nothing
+ * depends on it. */
+struct lbs_card_info {
+	uint32_t struct_size;
+	int unit_told;		  /* unit_bytes is the kernel's word; else the
+				   * usual size is assumed */
+	char fs[16];		  /* "vfat", "exfat", ..., "other" */
+	uint64_t unit_bytes;	  /* the card's allocation unit */
+	uint64_t card_bytes;	  /* the whole device; 0 = not told */
+	uint64_t partition_bytes; /* where its partition begins; 0 = none, or not
+				   * told */
+	int64_t past_unit_bytes;  /* the first chunk file begins so far behind a
+				   * unit's beginning; -1 = not told */
+	uint32_t advice_count;
+	char advice[4][400];	  /* sentences, each with its remedy */
+};
+/* Looks at the card of a store with segments of segment_size_bytes and so much
+ * capacity; changes nothing. 0, or LBS_ECARDMISSING if there is no such
+ * directory. */
+int lbs_card_look(const char *data_dir, uint64_t capacity_bytes,
+		  uint64_t segment_size_bytes, struct lbs_card_info *info);
+
 /* Counters: monotonic since the store was opened, unless they are gauges.
  * Enumerated by lbs_stat_name so that tools show every one of them. */
 enum lbs_stat {

@@ -19,6 +19,8 @@
 #include "crypto/secret.h"
 #include "liblbs/format/bytes.h"
 #include "liblbs/grow.h"
+#include "liblbs/medium/probe.h"
+#include "liblbs/store/fit.h"
 
 #define MIB (1ull << 20)
 #define GIB (1ull << 30)
@@ -31,17 +33,6 @@ log_bytes(uint64_t guest_bytes)
 	uint64_t block = record_bytes(1, 1) + INDEX_ENTRY_BYTES;
 
 	return guest_bytes / BLOCK_BYTES * block;
-}
-
-/* Segments between 1 and 16 MiB, so that there are enough of them to clean. */
-static uint64_t
-auto_segment(uint64_t capacity)
-{
-	uint64_t segment = MIB;
-
-	while (segment < 16 * MIB && capacity / (segment * 2) >= 128)
-		segment *= 2;
-	return segment;
 }
 
 /* Segments of a capacity that hold no data at the least. */
@@ -65,8 +56,9 @@ is_power_of_two(uint64_t v)
 /* Fills in what was left open and checks what was given. */
 static int
 settle(struct lbs_create_options *o, uint64_t segment_min,
-       const struct logger *log)
+       const struct card_facts *facts, const struct logger *log)
 {
+	struct fit fit;
 	uint64_t floor;
 
 	if (secret_init()) /* before asking what the processor can do */
@@ -96,9 +88,9 @@ settle(struct lbs_create_options *o, uint64_t segment_min,
 		return fail(log, LBS_EINVAL, "no such freshness");
 	/* By default a quarter more than the data, for the cleaner. */
 	floor = log_bytes(round_up(o->size_bytes, BLOCK_BYTES));
-	if (!o->segment_size_bytes)
-		o->segment_size_bytes = auto_segment(
-			o->capacity_bytes ? o->capacity_bytes : floor * 5 / 4);
+	fit_choose(facts, o->capacity_bytes ? o->capacity_bytes : floor * 5 / 4,
+		   o->segment_size_bytes, &fit);
+	o->segment_size_bytes = fit.segment_bytes;
 	if (!is_power_of_two(o->segment_size_bytes) ||
 	    o->segment_size_bytes < segment_min ||
 	    o->segment_size_bytes > SEGMENT_BYTES_MAX)
@@ -281,9 +273,10 @@ int
 store_create_env(const struct store_env *env, const char *data_dir,
 		 const struct lbs_create_options *options)
 {
+	const struct card_facts unknown = { .fs = CARD_FS_OTHER };
 	struct lbs_create_options o = *options;
 	struct logger log = { o.log, o.log_ctx };
-	int rc = settle(&o, SEGMENT_BYTES_MIN, &log);
+	int rc = settle(&o, SEGMENT_BYTES_MIN, &unknown, &log);
 
 	return rc ? rc : create_settled(env, data_dir, &o);
 }
@@ -365,8 +358,7 @@ code_of_making(int err)
 
 static int
 make_files(struct created *c, const char *path, const char *data_dir,
-	   const struct lbs_create_options *o, const struct logger *log,
-	   struct medium **card)
+	   const struct logger *log, struct medium **card)
 {
 	char copy[4096], name[4096], mark[4112];
 	int fd, err;
@@ -419,14 +411,41 @@ make_files(struct created *c, const char *path, const char *data_dir,
 		return fail(log, LBS_EIO, "the data directory cannot be used "
 			    "(%s): check the card", strerror(-err));
 	c->made_card = 1;
-	return check_room(copy, c->dir, o, log);
+	return 0;
+}
+
+/* Now that the card is there: what it is like, and what follows from that for
+ * what was left open. */
+static int
+fit_card(const struct created *c, const struct lbs_create_options *options,
+	 struct lbs_create_options *o, const struct logger *log)
+{
+	struct card_facts facts;
+	char meta_dir[4096];
+	struct fit fit;
+	int rc;
+
+	medium_probe(c->dir, "/sys", &facts);
+	facts.aligned = medium_align(c->dir, &facts, fit_unit(&facts),
+				     CARD_FILE_BYTES);
+	*o = *options;
+	rc = settle(o, MIB, &facts, log);
+	if (rc)
+		return rc;
+	fit_choose(&facts, o->capacity_bytes, options->segment_size_bytes, &fit);
+	for (size_t i = 0; i < fit.advice_count; i++)
+		warn(log, 0, "%s", fit.advice[i]);
+	warn_if_thin(o, log);
+	strcpy(meta_dir, c->meta);
+	return check_room(dirname(meta_dir), c->dir, o, log);
 }
 
 API int
 lbs_store_create(const char *path, const char *data_dir,
 		 const struct lbs_create_options *options)
 {
-	struct lbs_create_options o;
+	const struct card_facts unknown = { .fs = CARD_FS_OTHER };
+	struct lbs_create_options o, given;
 	struct created c = { .made_dir = 0 };
 	struct medium *card = NULL;
 	struct logger log;
@@ -435,17 +454,22 @@ lbs_store_create(const char *path, const char *data_dir,
 	if (!path || !data_dir || !options ||
 	    grow_in(&o, sizeof o, GROW_CREATE, options))
 		return LBS_EINVAL;
+	given = o;
 	log = (struct logger){ o.log, o.log_ctx };
-	rc = settle(&o, MIB, &log);
+	/* What is wrong whatever the card is like is told before it is touched. */
+	rc = settle(&o, MIB, &unknown, &log);
 	if (rc)
 		return rc;
-	warn_if_thin(&o, &log);
-	rc = make_files(&c, path, data_dir, &o, &log, &card);
+	rc = make_files(&c, path, data_dir, &log, &card);
+	if (rc == 0)
+		rc = fit_card(&c, &given, &o, &log);
 	if (rc == 0) {
 		struct store_env env = { .card = card, .meta_path = c.meta };
 
 		rc = create_settled(&env, c.dir, &o);
 	}
+	if (c.made_card)
+		medium_align_end(c.dir);
 	if (rc)
 		undo(&c, card, (uint32_t)(o.capacity_bytes /
 					  o.chunk_size_bytes + 1));
