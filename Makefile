@@ -123,6 +123,7 @@ E2E_RUNS   = "e2e/edges=/usr/bin/python3 tests/e2e/nbd_edges.py" \
              "e2e/errno_matrix=/usr/bin/python3 tests/e2e/errno_matrix.py" \
              "e2e/secrets=/usr/bin/python3 tests/e2e/secrets.py" \
              "e2e/clean=/usr/bin/python3 tests/e2e/clean.py" \
+             "e2e/import=/usr/bin/python3 tests/e2e/import.py" \
              "e2e/torn_fold=tests/e2e/torn_fold.sh" \
              "e2e/pulled_card=/usr/bin/python3 tests/e2e/pulled_card.py" \
              "e2e/scrub=/usr/bin/python3 tests/e2e/scrub.py" \

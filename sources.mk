@@ -25,9 +25,12 @@ LIBLBS_SRC := $(CRYPTO_SRC) $(ZIP_SRC) $(FORMAT_SRC) \
 COMMON_SRC := tools/common/keyopt.c tools/common/names.c tools/common/options.c \
               tools/common/progress.c tools/common/report.c tools/common/serving.c \
               tools/common/size.c
+SERVE_SRC  := tools/nbd_serve.c tools/nbd_child.c tools/nbd_listen.c
 LBS_SRC    := tools/lbs.c tools/cmd_create.c tools/cmd_info.c tools/cmd_stat.c tools/cmd_list.c tools/cmd_clean.c \
+              tools/cmd_import.c tools/cmd_export.c tools/copy.c tools/copy_attach.c tools/image.c tools/qemu.c tools/wall.c \
+              tools/nbd_private.c $(SERVE_SRC) \
               tools/cmd_later.c tools/ask.c tools/ctl_client.c $(COMMON_SRC)
-LBSNBD_SRC := tools/lbs-nbd.c tools/nbd_serve.c tools/nbd_child.c tools/nbd_listen.c tools/nbd_inherit.c \
+LBSNBD_SRC := tools/lbs-nbd.c $(SERVE_SRC) tools/nbd_inherit.c \
               tools/ctl_client.c $(COMMON_SRC)
 LBSCK_SRC  := tools/lbsck.c tools/ck_run.c tools/ck_report.c tools/ck_scrub.c tools/ck_salvage.c \
               recovery/check.c recovery/survey.c recovery/repair.c recovery/card.c recovery/scrub.c recovery/lost.c \

@@ -131,19 +131,41 @@ expect 1 io bash -c "'$lbs' info flash/a.lbs >/dev/full"
 
 # --- what this build does not have --------------------------------------------
 copy
-for command in import export vdisk snapshot clone resize backup key \
-	rebuild destroy; do
+for command in vdisk snapshot clone resize backup key rebuild destroy; do
 	unchanged expect 1 unsupported "$lbs" $command flash/a.lbs
 done
 expect 1 unsupported "$lbs" destroy --json flash/a.lbs
 json 'd["error"]["code"] == "unsupported"'
 for option in "--passphrase-file f" "--passphrase-command c" --passphrase \
 	"--key-file f"; do
-	for command in "create --size 1M --data card/n" info stat list; do
+	for command in "create --size 1M --data card/n" info stat list import export; do
 		# shellcheck disable=SC2086
 		unchanged expect 1 unsupported "$lbs" $command $option flash/n.lbs
 	done
 done
+
+# --- import and export: arguments (what they do is tests/e2e/import.py) ----------
+for command in import export; do
+	unchanged expect 2 invalid "$lbs" $command
+	unchanged expect 2 invalid "$lbs" $command flash/a.lbs
+	unchanged expect 2 invalid "$lbs" $command one two three
+	unchanged expect 2 invalid "$lbs" $command --vdisk
+	for format in '' RAW 'a,b' ../x 0123456789abcdefg; do
+		unchanged expect 2 invalid "$lbs" $command "--format=$format" flash/a.lbs flash/a.lbs
+	done
+done
+expect 2 invalid "$lbs" export --follow-backing flash/a.lbs x.raw
+unchanged expect 1 not-found "$lbs" import none.raw flash/a.lbs
+unchanged expect 1 not-found "$lbs" export none.lbs x.raw
+unchanged expect 1 exists "$lbs" export flash/a.lbs flash/a.lbs
+head -c 1M /dev/urandom >i.raw
+PATH_OF_NONE=$(dirname "$(command -v bash)")/nothing
+checks=$((checks + 1))
+got=0
+PATH=$PATH_OF_NONE "$lbs" import i.raw flash/a.lbs >out 2>err </dev/null || got=$?
+if [ $got -ne 1 ] || ! grep -q 'qemu-utils.*\[not-found\]' err; then
+	fault "without qemu-img: status $got"
+fi
 
 # --- create: arguments --------------------------------------------------------
 no_create() { # STATUS WORD OPTIONS...: and nothing is made
@@ -179,7 +201,10 @@ no_create 2 invalid --size 64M --data card/n --cipher rot13
 no_create 2 invalid --size 64M --data card/n --freshness never
 no_create 2 invalid --size 64M --data card/n --compress gzip
 no_create 2 invalid --size 64M --data card/n --compress ''
-no_create 1 unsupported --size 64M --data card/n --from image.qcow2
+no_create 1 not-found --size 64M --data card/n --from image.qcow2
+no_create 1 not-found --data card/n --from image.qcow2
+no_create 2 invalid --size 64M --data card/n --format raw
+no_create 2 invalid --size 64M --data card/n --follow-backing
 no_create 2 invalid --size 64M
 no_create 2 invalid --data card/n
 no_create 2 invalid --size 64M --data ''

@@ -11,11 +11,12 @@
 #include "tools/common/options.h"
 #include "tools/common/progress.h"
 #include "tools/common/size.h"
+#include "tools/copy.h"
 
 enum {
 	OPT_SIZE, OPT_DATA, OPT_CAPACITY, OPT_BLOCK_SIZE, OPT_SEGMENT_SIZE,
 	OPT_CHUNK_SIZE, OPT_CIPHER, OPT_FRESHNESS, OPT_COMPRESS,
-	OPT_PREALLOCATE, OPT_FROM, OPT_KEY_FIRST
+	OPT_PREALLOCATE, OPT_FROM, OPT_FORMAT, OPT_FOLLOW, OPT_NO_VERIFY
 };
 
 static const struct option_spec options[] = {
@@ -29,13 +30,16 @@ static const struct option_spec options[] = {
 	{ "freshness", 0, "WHEN", "an older card is refused: flush (default), checkpoint" },
 	{ "compress", 0, "NAME", "blocks before encryption: none (default), lz4, zstd" },
 	{ "preallocate", 0, NULL, "write all chunk files now" },
-	{ "from", 0, "IMAGE", NULL },
+	{ "from", 0, "IMAGE", "fill the disk with this image, and take its size" },
+	{ "format", 'f', "NAME", "of the image, if not to be found out" },
+	{ "follow-backing", 0, NULL, "read other files that the image names, too" },
+	{ "no-verify", 0, NULL, "do not compare the disk with the image" },
 	KEYOPT_SPECS,
 	{ NULL, 0, NULL, NULL },
 };
 
 static const struct command_spec spec = {
-	.usage = "create --size SIZE --data DIR [OPTIONS] STORE",
+	.usage = "create --size SIZE | --from IMAGE --data DIR [OPTIONS] STORE",
 	.about = "Makes a store: the metadata file STORE, to be kept on "
 		 "internal flash,\nand the data directory on the card.",
 	.options = options,
@@ -43,13 +47,16 @@ static const struct command_spec spec = {
 		"Sizes are 512M, 32G, ...: powers of two. Compression makes "
 		"writes fewer and\nshorter, not the disk larger, and shows on "
 		"the card how well each block\ncompresses. Keys under a "
-		"passphrase or key file and --from are not in this build.",
+		"passphrase or key file are not in this build.\n"
+		"'lbs import --help' says what holds for images.",
 };
 
 struct create {
 	struct report report;
 	struct lbs_create_options options;
 	const char *data_dir;
+	struct copy copy; /* --from; image.name is NULL without it */
+	int reported;	  /* that it failed */
 };
 
 /* A size from the command line that must be at least min and a multiple of
@@ -200,12 +207,17 @@ set(void *ctx, int option, const char *value)
 		o->preallocate = 1;
 		return OPTIONS_GO;
 	case OPT_FROM:
-		return report_error(
-			&create->report, "unsupported",
-			"this build cannot import with "
-			"--from; nothing was done: make the store, "
-			"serve it with 'lbs-nbd' and copy with "
-			"'qemu-img convert -n'");
+		create->copy.image.name = value;
+		return OPTIONS_GO;
+	case OPT_FORMAT:
+		return image_set_format(&create->report, value,
+					create->copy.image.format);
+	case OPT_FOLLOW:
+		create->copy.image.follow = 1;
+		return OPTIONS_GO;
+	case OPT_NO_VERIFY:
+		create->copy.no_verify = 1;
+		return OPTIONS_GO;
 	default:
 		return keyopt_refuse(&create->report, options[option].name);
 	}
@@ -216,10 +228,16 @@ static int
 check(struct create *create)
 {
 	const struct lbs_create_options *o = &create->options;
+	const struct image *image = &create->copy.image;
 	uint64_t segment = o->segment_size_bytes;
 
-	if (!o->size_bytes)
+	if (!o->size_bytes && !image->name)
 		return report_usage(&create->report, "--size is missing");
+	if (!image->name && (image->format[0] || image->follow ||
+			     create->copy.no_verify))
+		return report_usage(&create->report,
+				    "--format, --follow-backing and "
+				    "--no-verify are for --from");
 	if (!create->data_dir)
 		return report_usage(&create->report, "--data is missing");
 	if (segment && o->chunk_size_bytes % segment)
@@ -230,6 +248,49 @@ check(struct create *create)
 		return report_usage(&create->report, "--capacity is less than "
 						     "one segment");
 	return OPTIONS_GO;
+}
+
+/* The size of the disk, from the image to come. */
+static int
+measure(struct create *create)
+{
+	struct image *image = &create->copy.image;
+	uint64_t *bytes = &create->options.size_bytes;
+	char a[SIZE_TEXT_BYTES], b[SIZE_TEXT_BYTES];
+	int rc = image_look(&create->report, image);
+
+	if (rc != EXIT_DONE)
+		return rc;
+	if (*bytes && *bytes < image->size_bytes)
+		return report_error(&create->report, "too-large",
+				    "%s has %s, --size is %s: nothing was "
+				    "made; leave --size out to take the "
+				    "image's",
+				    image->name,
+				    size_format(image->size_bytes, a),
+				    size_format(*bytes, b));
+	if (!*bytes)
+		*bytes = (image->size_bytes + 511) / 512 * 512;
+	return OPTIONS_GO;
+}
+
+/* Between making the store and calling it made: --from. */
+static int
+fill(void *ctx)
+{
+	struct create *create = ctx;
+	struct copy *copy = &create->copy;
+	int rc;
+
+	copy->report = &create->report;
+	copy->vdisk = "disk";
+	copy->fresh = 1;
+	rc = copy_attach(copy, 0);
+	if (rc == EXIT_DONE)
+		rc = copy_in(copy);
+	rc = copy_detach(copy, rc);
+	create->reported = rc != EXIT_DONE;
+	return rc == EXIT_DONE ? 0 : LBS_ECANCELLED;
 }
 
 /* The truth about losing the device, in one line. */
@@ -262,11 +323,16 @@ tell(struct create *create)
 			json, "size_bytes",
 			json_integer((json_int_t)create->options.size_bytes));
 		json_object_set_new(json, "warning", json_string(warning()));
+		if (create->copy.image.name)
+			json_object_set_new(json, "from",
+					    copy_json(&create->copy));
 		return report_json(report, json);
 	}
 	printf("%s: made, with the vdisk 'disk' of %s\n", report->store,
 	       size_format(create->options.size_bytes, size));
 	info_print(&info);
+	if (create->copy.image.name)
+		copy_print(&create->copy, "imported");
 	printf("%s\n", warning());
 	return report_done(report);
 }
@@ -287,6 +353,11 @@ command_create(int argc, char **argv)
 		rc = options_store(report, argc, argv, first);
 	if (rc == OPTIONS_GO)
 		rc = check(&create);
+	if (rc == OPTIONS_GO && create.copy.image.name) {
+		rc = measure(&create);
+		create.options.fill = fill;
+		create.options.fill_ctx = &create;
+	}
 	if (rc != OPTIONS_GO)
 		return rc;
 
@@ -297,6 +368,8 @@ command_create(int argc, char **argv)
 	progress_begin(&progress, "writing chunk files", report->quiet, 1);
 	rc = lbs_store_create(report->store, create.data_dir, &create.options);
 	progress_end(&progress);
+	if (create.reported)
+		return EXIT_FAILED;
 	if (rc < 0) {
 		report_failure(report, rc);
 		return rc == LBS_EINVAL ? EXIT_USAGE : EXIT_FAILED;

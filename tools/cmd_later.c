@@ -13,11 +13,6 @@ static const struct {
 	const char *summary;
 	const char *instead;
 } later[] = {
-	{ "import", "copy a disk image into a vdisk",
-	  "serve the store with 'lbs-nbd' and copy with 'qemu-img convert "
-	  "-n'" },
-	{ "export", "copy a vdisk into a disk image",
-	  "serve the store with 'lbs-nbd' and copy with 'qemu-img convert'" },
 	{ "vdisk", "create, delete and resize vdisks",
 	  "a store has its one vdisk, 'disk'" },
 	{ "snapshot", "create, delete, list and roll back snapshots",

@@ -15,6 +15,8 @@ int command_info(int argc, char **argv);
 int command_list(int argc, char **argv);
 int command_stat(int argc, char **argv);
 int command_clean(int argc, char **argv);
+int command_import(int argc, char **argv);
+int command_export(int argc, char **argv);
 /* Any subcommand that interface and manual name but this build lacks. */
 int command_later(int argc, char **argv);
 

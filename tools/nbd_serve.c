@@ -208,13 +208,22 @@ write_pidfile(struct serve *s)
 	return ok;
 }
 
-/* Tells who started us that clients can connect. */
+/* Tells who started us that clients can connect. If he is gone, he did not want
+ * to wait: so nobody wants the server. */
 static void
-detach(struct serve *s)
+tell_ready(struct serve *s)
 {
-	if (s->config->background &&
-	    serving_ready(s->report, s->config->ready_fd) < 0)
-		stop(s);
+	int fd = s->config->ready_fd;
+	char code = EXIT_DONE;
+
+	if (s->config->background) {
+		if (serving_ready(s->report, fd) < 0)
+			stop(s);
+	} else if (fd >= 0) {
+		if (write(fd, &code, 1) != 1)
+			stop(s);
+		close(fd);
+	}
 }
 
 /* Whether nbdkit has closed its end, most likely by dying. */
@@ -246,7 +255,7 @@ on_ready(struct serve *s)
 	if (s->config->pidfile && !write_pidfile(s))
 		return;
 	s->served = 1;
-	detach(s);
+	tell_ready(s);
 	if (!s->config->run)
 		return;
 	s->command = nbd_child_command(s->config, s->listener);

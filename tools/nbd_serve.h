@@ -24,7 +24,7 @@ struct nbd_config {
 	int read_only;
 	int verbose;
 	int background; /* messages to syslog once it serves */
-	int ready_fd;	/* gets the exit code of who started us, or -1 */
+	int ready_fd;	/* gets a zero byte once clients can connect, or -1 */
 };
 
 /* Serves until a signal, the end of the --run command, or a failure, which it

@@ -117,6 +117,10 @@ struct lbs_create_options {
 	void *log_ctx;
 	lbs_progress_fn *progress;  /* bytes of card prepared */
 	void *progress_ctx;
+	/* Called with the store made and closed, as a part of making it, or
+	 * NULL: a negative LBS_E... undoes everything. */
+	int (*fill)(void *ctx);
+	void *fill_ctx;
 };
 
 enum {

@@ -328,7 +328,7 @@ static void
 undo(struct created *c, struct medium *card, uint32_t chunks)
 {
 	static const char *const beside[] = { "", "-wal", "-shm", "-journal",
-					      ".run" };
+					      ".run", ".ctl" };
 	char path[4200];
 
 	for (size_t i = 0; c->made_meta && i < sizeof beside / sizeof *beside;
@@ -470,6 +470,13 @@ lbs_store_create(const char *path, const char *data_dir,
 	}
 	if (c.made_card)
 		medium_align_end(c.dir);
+	if (rc == 0 && o.fill) {
+		/* Whoever fills it opens it: the card is not ours meanwhile. */
+		card->ops->close(card);
+		rc = o.fill(o.fill_ctx);
+		if (medium_posix_open(c.dir, 0, &card))
+			card = NULL;
+	}
 	if (rc)
 		undo(&c, card, (uint32_t)(o.capacity_bytes /
 					  o.chunk_size_bytes + 1));

@@ -37,8 +37,8 @@ serving_absolute(const struct report *report, const char *path)
 }
 
 int
-serving_probe(struct report *report, uint32_t flags, const char *data_dir,
-	      const char **path)
+serving_look(struct report *report, uint32_t flags, const char *data_dir,
+	     const char **path)
 {
 	struct lbs_open_options options = {
 		.struct_size = sizeof(options),
@@ -60,6 +60,15 @@ serving_probe(struct report *report, uint32_t flags, const char *data_dir,
 			break;
 		poll(NULL, 0, BUSY_STEP_MS);
 	}
+	return rc;
+}
+
+int
+serving_probe(struct report *report, uint32_t flags, const char *data_dir,
+	      const char **path)
+{
+	int rc = serving_look(report, flags, data_dir, path);
+
 	return rc < 0 ? report_failure(report, rc) : EXIT_DONE;
 }
 

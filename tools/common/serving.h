@@ -18,7 +18,11 @@ const char *serving_absolute(const struct report *report, const char *path);
 /* Finds what would stop the server before anything is made or started: the
  * store report->store, opened with flags (LBS_RDONLY), its card in data_dir or
  * where it was. Gives in *path its name with links resolved, never freed.
- * Returns EXIT_DONE or EXIT_FAILED. */
+ * Returns 0 or a negative LBS_E... for report_failure. */
+int serving_look(struct report *report, uint32_t flags, const char *data_dir,
+		 const char **path);
+
+/* The same, reported: EXIT_DONE or EXIT_FAILED. */
 int serving_probe(struct report *report, uint32_t flags, const char *data_dir,
 		  const char **path);
 

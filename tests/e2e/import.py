@@ -1,0 +1,381 @@
+#!/usr/bin/python3
+"""import - lbs import, lbs export and lbs create --from: every format there and
+back, holes stay holes, images that lie or name other files, stores that are
+full, served or held, and interruptions: what fails leaves nothing behind.
+"""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+from nbdlab import ROOT, Lab, Score, alive, left_behind, seeded, wait_until
+
+MIB = 1 << 20
+FORMATS = ("raw", "qcow2", "vmdk", "vhdx", "vpc", "vdi")
+rng = seeded()
+score = Score()
+SECRET = b"root:x:0:0:what the image must not get at\n"
+
+
+def tool(*args):
+    return subprocess.run(args, check=True, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True).stdout
+
+
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def write(path, data):
+    with open(path, "wb") as f:
+        f.write(data)
+    return path
+
+
+def data_bytes(image, form):
+    """How much of an image is data, as qemu-img map has it."""
+    extents = json.loads(tool("qemu-img", "map", "--output=json", "-f", form, image))
+    return sum(e["length"] for e in extents if e["data"] and not e["zero"])
+
+
+class Place(Lab):
+    """A store, with what images need beside it; temporary files of the programs
+    are seen, too."""
+
+    def __init__(self, size, *create):
+        super().__init__(size, *create)
+        self.tmp = self.path("tmp")
+        os.mkdir(self.tmp)
+        os.environ["TMPDIR"] = self.tmp
+
+    def path(self, name):
+        return os.path.join(self.work, name)
+
+    def lbs(self, *args, status=0, word=None, what=None):
+        """Runs lbs ARGS --json; checks status and word; the document."""
+        done = self.run("lbs", args[0], "--json", *args[1:], check=False)
+        what = what or " ".join(os.path.basename(a) for a in args)
+        score.equal(f"{what}: status", done.returncode, status)
+        document = json.loads(done.stdout or "{}")
+        if word:
+            score.equal(what, document.get("error", {}).get("code"), word)
+            score.check(f"{what} says so", f"[{word}]" in done.stderr, done.stderr)
+        score.equal(f"{what}: temporary files", os.listdir(self.tmp), [])
+        return document
+
+    def begin(self, *args):
+        return subprocess.Popen([os.path.join(ROOT, "lbs"), *args],
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True)
+
+    def clean(self, what):
+        checked = self.run("lbsck", self.store, check=False)
+        score.equal(f"lbsck after {what}", checked.returncode, 0)
+
+    def vdisk(self):
+        """The whole vdisk, as raw bytes."""
+        out = self.path("vdisk.raw")
+        self.lbs("export", self.store, out)
+        data = read(out)
+        os.unlink(out)
+        return data
+
+
+def ext4(lab, size):
+    """A sparse file system with files in it."""
+    tree, image = lab.path("tree"), lab.path("disk.img")
+    os.mkdir(tree)
+    for i in range(20):
+        write(os.path.join(tree, f"f{i}"), rng.randbytes(rng.randrange(200000)))
+    with open(image, "wb") as f:
+        f.truncate(size)
+    tool("/sbin/mkfs.ext4", "-q", "-F", "-d", tree, image)
+    return image
+
+
+def round_trips(lab, image):
+    size = os.path.getsize(image)
+    data = data_bytes(image, "raw")
+    plain = read(image)
+    for form in FORMATS:
+        there = lab.path(f"in.{form}")
+        tool("qemu-img", "convert", "-O", form, image, there)
+        # What was there before must not shine through.
+        told = lab.lbs("import", there, lab.store)
+        score.equal(f"{form}: told", (told.get("format"), told.get("verified")),
+                    (form, True))
+        score.check(f"{form}: seconds", told.get("seconds", 0) > 0)
+        back = lab.path(f"out.{form}")
+        told = lab.lbs("export", lab.store, back)
+        score.equal(f"{form}: by its name", told.get("format"), form)
+        score.check(f"{form}: the same", tool("qemu-img", "compare", "-f", form,
+                                              "-F", "raw", back, image))
+        score.equal(f"{form}: mode", os.stat(back).st_mode & 0o777, 0o600)
+        # Holes: as much data as there was. The others have blocks of MiBs.
+        score.check(f"{form}: sparse", form not in ("raw", "qcow2", "vmdk") or
+                    data_bytes(back, form) <= data + MIB,
+                    f"{data_bytes(back, form)} of {data}")
+        tool("qemu-img", "convert", "-f", form, "-O", "raw", back, back + ".raw")
+        got = read(back + ".raw")
+        score.check(f"{form}: byte for byte",
+                    got[:size] == plain and not any(got[size:]))
+        tool("/sbin/e2fsck", "-fn", back + ".raw")
+        for name in (there, back, back + ".raw"):
+            os.unlink(name)
+    # In the store, too, the holes take no room.
+    lab.start()
+    held = json.loads(tool("qemu-img", "map", "--output=json", "-f", "raw", lab.uri()))
+    held = sum(e["length"] for e in held if e["data"])
+    score.check("holes in the store", held <= data, f"{held} of {data}")
+    lab.stop()
+
+
+def rest_is_zero(lab):
+    """A smaller image over a disk full of data."""
+    lab.lbs("import", write(lab.path("full.raw"), rng.randbytes(48 * MIB)), lab.store)
+    small = rng.randbytes(3 * MIB + 1000)
+    lab.lbs("import", write(lab.path("small.raw"), small), lab.store)
+    got = lab.vdisk()
+    score.check("the rest is zero", got[:len(small)] == small and
+                not any(got[len(small):]))
+    lab.lbs("import", "--no-verify", write(lab.path("one"), b"x"), lab.store)
+    score.check("one byte", lab.vdisk() == b"x" + bytes(48 * MIB - 1))
+
+
+def refused(lab):
+    """Nothing of these may change the vdisk or read what it should not."""
+    secret = write(lab.path("passwd"), SECRET * 2000)
+    before = lab.vdisk()
+    big = lab.path("big.qcow2")
+    tool("qemu-img", "create", "-f", "qcow2", big, "49M")
+    lab.lbs("import", big, lab.store, status=1, word="too-large")
+    said = lab.run("lbs", "import", big, lab.store, check=False).stderr
+    score.check("both sizes", "49 MiB" in said and "48 MiB" in said, said)
+
+    for form in ("qcow2", "vmdk", "qcow"):
+        backed = lab.path("backed." + form)
+        base, of = ("/etc/passwd", "raw") if form != "vmdk" else (lab.path("b.vmdk"), "vmdk")
+        if form == "vmdk":
+            tool("qemu-img", "create", "-f", "vmdk", base, "1M")
+        tool("qemu-img", "create", "-f", form, "-F", of, "-b", base, backed, "1M")
+        lab.lbs("import", backed, lab.store, status=1, word="backing-file")
+        lab.lbs("import", "--format", form, backed, lab.store, status=1,
+                word="backing-file")
+    url = lab.path("url.qcow2")
+    tool("qemu-img", "create", "-u", "-f", "qcow2", "-F", "raw", "-b",
+         "nbd://127.0.0.1:1/", url, "1M")
+    lab.lbs("import", url, lab.store, status=1, word="backing-file")
+    outside = lab.path("outside.qcow2")
+    tool("qemu-img", "create", "-f", "qcow2", "-o",
+         f"data_file={lab.path('ext')},data_file_raw=on", outside, "64k")
+    shutil.copy(secret, lab.path("ext"))
+    flat = write(lab.path("flat.vmdk"), f"""# Disk DescriptorFile
+version=1
+CID=12345678
+parentCID=ffffffff
+createType="monolithicFlat"
+RW 128 FLAT "{secret}" 0
+""".encode())
+    for lying in (outside, flat):
+        done = lab.run("lbs", "import", lying, lab.store, check=False)
+        score.equal(f"{lying}: status", done.returncode, 1)
+        # By the wall around qemu-img where there is one, else by its report.
+        score.check(f"{lying}: not read", "Permission denied" in done.stderr or
+                    "[backing-file]" in done.stderr, done.stderr)
+    score.check("nothing was written", lab.vdisk() == before)
+    lab.lbs("import", "--follow-backing", flat, lab.store)
+    score.check("followed when asked to", lab.vdisk().startswith(SECRET))
+    lab.lbs("import", "--format", "raw", backed, lab.store)
+    score.check("raw is raw", lab.vdisk().startswith(read(backed)[:65536]))
+
+    whole = lab.path("whole.qcow2")
+    tool("qemu-img", "convert", "-O", "qcow2", write(lab.path("w"), rng.randbytes(MIB)), whole)
+    bytes_ = bytearray(read(whole))
+    before = lab.vdisk()
+    for what, at, value in (("magic", 0, b"\0\0\0\0"), ("version", 4, b"\0\0\0\x63"),
+                            ("cluster bits", 20, b"\0\0\0\x40"),
+                            ("L1 size", 36, b"\x7f\xff\xff\xff"),
+                            ("L1 offset", 40, b"\x7f" + bytes(6) + b"\x01")):
+        hurt = bytearray(bytes_)
+        hurt[at:at + len(value)] = value
+        lab.lbs("import", write(lab.path("hurt.qcow2"), hurt), lab.store, status=1,
+                word="bad-image", what=f"damaged {what}")
+    score.check("a damaged image wrote nothing", lab.vdisk() == before)
+    # An entry that points beyond the end: found while reading.
+    l1 = int.from_bytes(bytes_[40:48], "big")
+    l2 = int.from_bytes(bytes_[l1:l1 + 8], "big") & 0x00fffffffffffe00
+    bytes_[l2:l2 + 8] = (1 << 63 | 1 << 50).to_bytes(8, "big")
+    done = lab.run("lbs", "import", write(lab.path("hurt.qcow2"), bytes_), lab.store,
+                   check=False)
+    score.check("a wild pointer is zeroes or an error, never a crash",
+                done.returncode in (0, 1), str(done))
+    for name, word in (("nowhere.raw", "not-found"), ("tmp", "bad-image")):
+        lab.lbs("import", lab.path(name), lab.store, status=1, word=word)
+    os.mkfifo(lab.path("pipe"))
+    lab.lbs("import", lab.path("pipe"), lab.store, status=1, word="bad-image")
+    lab.lbs("import", write(lab.path("nothing"), b""), lab.store, status=1, word="bad-image")
+    lab.lbs("import", whole, lab.path("no.lbs"), status=1, word="not-found")
+    lab.lbs("import", "--vdisk", "other", whole, lab.store, status=1, word="not-found")
+    lab.lbs("export", "--vdisk", "other", lab.store, lab.path("o"), status=1, word="not-found")
+    lab.lbs("export", lab.store, whole, status=1, word="exists")
+    score.check("what exists stays", read(whole)[:4] == b"QFI\xfb")
+    lab.lbs("export", lab.store, lab.path("no/where"), status=1, word="io")
+    lab.lbs("export", "--format", "nonsense", lab.store, lab.path("o"), status=1, word="failed")
+    score.check("nothing is left", not os.path.exists(lab.path("o")))
+    # Names that mean something else to qemu-img.
+    here = os.getcwd()
+    os.chdir(lab.work)
+    for name in ("nbd:unix:x", "json:{}", "-n", "a,b=c"):
+        shutil.copy(whole, os.path.join(lab.work, name))
+        lab.lbs("import", "--", "./" + name if name == "-n" else name, lab.store)
+        lab.lbs("export", "--", lab.store, "./x" + name)
+        score.check(f"{name} came out", os.path.getsize("./x" + name) == 48 * MIB)
+    os.chdir(here)
+    lab.clean("refusals")
+
+
+def served(lab, image):
+    wanted = read(image)
+    lab.start()
+    lab.lbs("import", image, lab.store)
+    out = lab.path("served.raw")
+    lab.lbs("export", lab.store, out)
+    score.check("through the server", read(out)[:len(wanted)] == wanted)
+    score.check("the server still serves", lab.stat()["served"])
+    lab.kill()
+    lab.start("--read-only")
+    lab.lbs("import", image, lab.store, status=1, word="read-only")
+    os.unlink(out)
+    lab.lbs("export", lab.store, out)
+    score.check("flushed: after a kill, read-only", read(out)[:len(wanted)] == wanted)
+    lab.stop()
+    elsewhere = lab.path("else.sock")
+    server = subprocess.Popen([os.path.join(ROOT, "lbs-nbd"), "-f", "--socket", elsewhere,
+                               lab.store], stdin=subprocess.DEVNULL)
+    wait_until(lambda: os.path.exists(lab.store + ".ctl"), 60)
+    lab.lbs("import", image, lab.store, status=1, word="busy")
+    os.unlink(out)
+    lab.lbs("export", lab.store, out, status=1, word="busy")
+    score.check("busy makes no image", not os.path.exists(out))
+    server.terminate()
+    server.wait()
+
+
+def no_room(lab):
+    """A card that is full; a disk that is, under an export."""
+    image = write(lab.path("big.raw"), rng.randbytes(40 * MIB))
+    lab.lbs("import", image, lab.store, status=1, word="no-space")
+    lab.clean("a full card")
+    lab.lbs("import", write(lab.path("small.raw"), rng.randbytes(4 * MIB)), lab.store)
+    if subprocess.run(["unshare", "-m", "true"], check=False,
+                      stderr=subprocess.DEVNULL).returncode == 0:
+        small = lab.path("small")
+        os.mkdir(small)
+        done = subprocess.run(
+            ["unshare", "-m", "bash", "-c", f"mount -t tmpfs -o size=1M none {small} && "
+             f"{{ {ROOT}/lbs export {lab.store} {small}/x.qcow2; s=$?; ls -A {small}; exit $s; }}"],
+            check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        score.check("a full disk", done.returncode == 1 and "[no-space]" in done.stderr and
+                    done.stdout == "", str(done))
+
+
+def writes(lab):
+    try:
+        return lab.stat()["counters"]["write_ops"]
+    except (RuntimeError, KeyError):
+        return 0
+
+
+def gone(lab, what):
+    score.check(f"{what}: no process is left",
+                wait_until(lambda: not left_behind(lab.work), 30), str(left_behind(lab.work)))
+    score.equal(f"{what}: temporary files", os.listdir(lab.tmp), [])
+
+
+def interrupted(lab):
+    image = write(lab.path("long.raw"), rng.randbytes(32 * MIB) * 8)
+    for name, number in (("SIGINT", signal.SIGINT), ("SIGTERM", signal.SIGTERM),
+                         ("SIGKILL", signal.SIGKILL)):
+        work = lab.begin("import", "-q", image, lab.store)
+        wait_until(lambda: os.path.exists(lab.store + ".ctl") and writes(lab) > 2 or
+                   work.poll() is not None, 60)
+        work.send_signal(number)
+        said = work.communicate()[1]
+        if number != signal.SIGKILL:
+            score.equal(f"import, {name}: status", work.returncode, 1)
+            score.check(f"import, {name}: says so", "[cancelled]" in said, said)
+        gone(lab, f"import, {name}")
+        lab.clean(f"import, {name}")
+    lab.lbs("import", "--no-verify", image, lab.store)
+    out = lab.path("long.out")
+    for name, number in (("SIGINT", signal.SIGINT), ("SIGTERM", signal.SIGTERM)):
+        work = lab.begin("export", "-q", lab.store, out)
+        wait_until(lambda: os.path.exists(out) and os.stat(out).st_blocks > 100 or
+                   work.poll() is not None, 60)
+        work.send_signal(number)
+        said = work.communicate()[1]
+        score.equal(f"export, {name}: status", work.returncode, 1)
+        score.check(f"export, {name}: says so", "[cancelled]" in said, said)
+        score.check(f"export, {name}: no half image", not os.path.exists(out))
+        gone(lab, f"export, {name}")
+    new, card = lab.path("new.lbs"), lab.path("newcard")
+
+    def nothing(what):
+        left = [n for n in os.listdir(lab.work) if n.startswith("new")]
+        score.equal(f"{what}: left behind", left, [])
+
+    work = lab.begin("create", "-q", "--from", image, "--data", card, new)
+    wait_until(lambda: os.path.exists(new + ".ctl") or work.poll() is not None, 60)
+    time.sleep(0.1)
+    work.send_signal(signal.SIGTERM)
+    said = work.communicate()[1]
+    score.check("create --from, SIGTERM", work.returncode == 1 and "[cancelled]" in said, said)
+    nothing("create --from, SIGTERM")
+    gone(lab, "create --from, SIGTERM")
+    lab.lbs("create", "--from", image, "--capacity", "64M", "--data", card, new,
+            status=1, word="no-space")
+    nothing("create --from on a full card")
+    lab.lbs("create", "--from", image, "--size", "255M", "--data", card, new,
+            status=1, word="too-large")
+    nothing("create --from, too small")
+    lab.lbs("create", "--from", lab.path("nowhere"), "--data", card, new,
+            status=1, word="not-found")
+    lab.lbs("create", "--no-verify", "--size", "1M", "--data", card, new,
+            status=2, word="invalid")
+    nothing("create --from, no image")
+
+
+def created(lab, image):
+    for size in ((), ("--size", "96M")):
+        new, card = lab.path("new.lbs"), lab.path("newcard")
+        told = lab.lbs("create", "--from", image, *size, "--data", card, new)
+        wanted = 96 * MIB if size else os.path.getsize(image)
+        score.equal("the disk's size", told.get("size_bytes"), wanted)
+        score.equal("told", told.get("from", {}).get("verified"), True)
+        score.check("no server is left", not os.path.exists(new + ".ctl"))
+        out = lab.path("created.raw")
+        lab.lbs("export", new, out)
+        got, plain = read(out), read(image)
+        score.check("as the image", got[:len(plain)] == plain and
+                    not any(got[len(plain):]) and len(got) == wanted)
+        for path in [out] + [lab.path(n) for n in os.listdir(lab.work) if n.startswith("new.lbs")]:
+            os.unlink(path)
+        shutil.rmtree(card)
+
+
+with Place("48M") as lab:
+    disk = ext4(lab, 40 * MIB)
+    round_trips(lab, disk)
+    created(lab, disk)
+    rest_is_zero(lab)
+    refused(lab)
+    served(lab, disk)
+with Place("64M", "--capacity", "24M", "--segment-size", "1M") as lab:
+    no_room(lab)
+with Place("256M") as lab:
+    interrupted(lab)
+score.end()

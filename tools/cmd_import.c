@@ -1,0 +1,106 @@
+/*
+ * cmd_import.c - lbs import: a disk image into a vdisk. Must refuse before it
+ * writes anything, and must not read a file that only the image names.
+ */
+#include "tools/commands.h"
+#include "tools/common/keyopt.h"
+#include "tools/common/size.h"
+#include "tools/copy.h"
+
+enum { OPT_VDISK, OPT_FORMAT, OPT_FOLLOW, OPT_NO_VERIFY, OPT_DATA };
+
+static const struct option_spec options[] = {
+	{ "vdisk", 0, "NAME", "write to this one (disk)" },
+	{ "format", 'f', "NAME", "of the image: raw, qcow2, vmdk, vhdx, vpc, vdi, ..." },
+	{ "follow-backing", 0, NULL, "read other files that the image names, too" },
+	{ "no-verify", 0, NULL, "do not compare afterwards" },
+	{ "data", 'd', "DIR", "where the card is, if not where it was" },
+	KEYOPT_SPECS,
+	{ NULL, 0, NULL, NULL },
+};
+
+static const struct command_spec spec = {
+	.usage = "import [--vdisk NAME] [--format NAME] IMAGE STORE",
+	.about =
+		"Copies a disk image into a vdisk, which must be at least as large; what lies\n"
+		"behind the image's end reads as zeroes afterwards. Zeroes take no room. The\n"
+		"copy is flushed and compared with the image. A store that is being served is\n"
+		"written through its server: then nobody else may write.",
+	.options = options,
+	.epilogue =
+		"Without --format qemu-img finds the format out. A raw image whose contents you\n"
+		"do not trust may pass for another format: state --format raw. An image that\n"
+		"refers to other files is refused without --follow-backing. When this is\n"
+		"interrupted, the vdisk holds a part of the image; the store is whole.",
+};
+
+static int
+set(void *ctx, int option, const char *value)
+{
+	struct copy *copy = ctx;
+
+	switch (option) {
+	case OPT_VDISK:
+		copy->vdisk = value;
+		return OPTIONS_GO;
+	case OPT_FORMAT:
+		return image_set_format(copy->report, value,
+					copy->image.format);
+	case OPT_FOLLOW:
+		copy->image.follow = 1;
+		return OPTIONS_GO;
+	case OPT_NO_VERIFY:
+		copy->no_verify = 1;
+		return OPTIONS_GO;
+	case OPT_DATA:
+		copy->data_dir = value;
+		return OPTIONS_GO;
+	default:
+		return keyopt_refuse(copy->report, options[option].name);
+	}
+}
+
+static int
+check_size(const struct copy *copy)
+{
+	char image[SIZE_TEXT_BYTES], vdisk[SIZE_TEXT_BYTES];
+
+	if (copy->image.size_bytes <= copy->vdisk_bytes)
+		return EXIT_DONE;
+	return report_error(copy->report, "too-large",
+			    "%s has %s, the vdisk '%s' has %s: nothing was "
+			    "written; make a larger store with 'lbs create "
+			    "--from'",
+			    copy->image.name,
+			    size_format(copy->image.size_bytes, image),
+			    copy->vdisk, size_format(copy->vdisk_bytes, vdisk));
+}
+
+int
+command_import(int argc, char **argv)
+{
+	struct report report = { .program = "lbs import" };
+	struct copy copy = { .report = &report, .vdisk = "disk" };
+	int first, rc;
+
+	rc = options_parse(&report, &spec, argc, argv, set, &copy, &first);
+	if (rc == OPTIONS_GO && argc - first < 2)
+		rc = report_usage(&report, "two operands are needed: the image "
+					   "and the store");
+	if (rc == OPTIONS_GO) {
+		copy.image.name = argv[first];
+		rc = options_store(&report, argc, argv, first + 1);
+	}
+	if (rc != OPTIONS_GO)
+		return rc;
+	rc = image_look(&report, &copy.image);
+	if (rc != EXIT_DONE)
+		return rc;
+	rc = copy_attach(&copy, 0);
+	if (rc == EXIT_DONE)
+		rc = check_size(&copy);
+	if (rc == EXIT_DONE)
+		rc = copy_in(&copy);
+	rc = copy_detach(&copy, rc);
+	return rc == EXIT_DONE ? copy_tell(&copy, "imported") : rc;
+}
