@@ -216,6 +216,20 @@ check-tsan: ## the C tests under ThreadSanitizer
 		"tsan/lab=build-tsan/tests/lab_test" "tsan/restore=build-tsan/tests/restore_test" "tsan/fault=build-tsan/tests/fault_test" \
 		$(foreach d,library queue fuse,"tsan/conformance-$(d)=LBS_BUILD_ROOT=build-tsan build-tsan/tests/conformance_test $(d)")
 
+# Under qemu-user: the units, a few power cuts, stores that go there and back.
+ARMS := arm64 armhf
+ARM_TESTS = tests $(1)/tests/arm/vdisk $(1)/tests/golden/make
+.PHONY: check-arm
+check-arm: all ## cross-built for arm64 and armhf, run under qemu-user, stores exchanged
+	@tools/deps arm
+	$(MAKE) $(call ARM_TESTS,$(BUILD))
+	set -e; $(foreach a,$(ARMS),tools/cross $(a) make all $(call ARM_TESTS,build-$(a));)
+	tests/run -t 900 $(foreach a,$(ARMS),$(foreach t,$(UNIT),"$(a)/$(t)=tools/cross $(a) run build-$(a)/tests/unit/$(t)") \
+		"$(a)/lab=tools/cross $(a) run build-$(a)/tests/lab_test" \
+		"$(a)/crash-few=tools/cross $(a) run build-$(a)/tests/crash_test --few" \
+		"$(a)/format-doc=tools/cross $(a) run build-$(a)/tests/format_doc_test" \
+		"$(a)/exchange=tests/arm/exchange.sh $(a)")
+
 check-valgrind: tests
 	@set -e; for t in $(UNIT); do $(VALGRIND) $(TESTBIN)/unit/$$t >/dev/null; done
 
@@ -294,7 +308,7 @@ plot-map: $(BUILD)/bench/mapload ## draw what the map costs internal flash: docs
 	bench/mapplot.sh docs/map.svg
 
 clean: ## remove what was built
-	rm -rf build build-asan build-tsan build-clang build-fuzz $(PROGRAMS) nbdkit-sdcard-plugin.so
+	rm -rf build build-asan build-tsan build-clang build-fuzz $(ARMS:%=build-%) $(PROGRAMS) nbdkit-sdcard-plugin.so
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
