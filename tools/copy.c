@@ -228,10 +228,11 @@ copy_in(struct copy *copy)
 	};
 	int rc = target && nothing && tail ? EXIT_DONE : no_memory(copy);
 
-	if (rc == EXIT_DONE)
-		rc = convert(copy, &data, "importing", taken);
+	/* First, so that it is room for the image. */
 	if (rc == EXIT_DONE && rest && !copy->fresh)
 		rc = convert(copy, &zero, "clearing the rest", rest);
+	if (rc == EXIT_DONE)
+		rc = convert(copy, &data, "importing", taken);
 	if (rc == EXIT_DONE)
 		rc = flush(copy);
 	if (rc == EXIT_DONE && !copy->no_verify)

@@ -42,7 +42,7 @@ read_all(lbs_vdisk *vdisk)
 	uint64_t size = lbs_vdisk_size(vdisk), at;
 
 	for (at = 0; at < size; at += PIECE) {
-		size_t len = size - at < PIECE ? size - at : PIECE;
+		size_t len = size - at < PIECE ? (size_t)(size - at) : PIECE;
 
 		must(lbs_vdisk_read(vdisk, piece, len, at), "read");
 		must(fwrite(piece, len, 1, stdout) != 1, "standard output");

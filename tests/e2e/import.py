@@ -5,6 +5,7 @@ full, served or held, and interruptions: what fails leaves nothing behind.
 """
 import json
 import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -283,6 +284,24 @@ def no_room(lab):
                     done.stdout == "", str(done))
 
 
+def differs(lab):
+    """A qemu-img that copies wrongly: noticed, unless told not to look."""
+    real, fake = shutil.which("qemu-img"), lab.path("bin")
+    os.mkdir(fake)
+    write(os.path.join(fake, "qemu-img"), f"""#!/bin/bash
+{real} "$@" || exit
+[ "$1" != convert ] || printf X | dd of="${{@: -1}}" bs=1 seek=777 conv=notrunc status=none
+""".encode())
+    os.chmod(os.path.join(fake, "qemu-img"), 0o755)
+    path, out = os.environ["PATH"], lab.path("wrong.raw")
+    os.environ["PATH"] = fake + ":" + path
+    lab.lbs("export", lab.store, out, status=1, word="differs")
+    score.check("a wrong copy is not left", not os.path.exists(out))
+    told = lab.lbs("export", "--no-verify", lab.store, out)
+    score.equal("not verified", told.get("verified"), False)
+    os.environ["PATH"] = path
+
+
 def writes(lab):
     try:
         return lab.stat()["counters"]["write_ops"]
@@ -349,6 +368,34 @@ def interrupted(lab):
     nothing("create --from, no image")
 
 
+def progress(lab):
+    """On a terminal, after two seconds; the server is stopped meanwhile."""
+    image = write(lab.path("slow.raw"), rng.randbytes(32 * MIB) * 6)
+    lab.start()
+    for quiet in ((), ("-q",)):
+        ours, theirs = pty.openpty()
+        before = writes(lab)
+        work = subprocess.Popen([os.path.join(ROOT, "lbs"), "import", *quiet, image, lab.store],
+                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                stderr=theirs)
+        os.close(theirs)
+        wait_until(lambda: writes(lab) > before + 2 or work.poll() is not None, 60)
+        server = lab.nbdkit()
+        os.kill(server, signal.SIGSTOP)
+        time.sleep(3)
+        os.kill(server, signal.SIGCONT)
+        shown = b""
+        try:
+            while piece := os.read(ours, 4096):
+                shown += piece
+        except OSError:  # the other end is closed
+            pass
+        os.close(ours)
+        score.equal("with a terminal", work.wait(), 0)
+        score.equal(f"progress {quiet}", b"importing [" in shown, not quiet)
+    lab.stop()
+
+
 def created(lab, image):
     for size in ((), ("--size", "96M")):
         new, card = lab.path("new.lbs"), lab.path("newcard")
@@ -374,8 +421,10 @@ with Place("48M") as lab:
     rest_is_zero(lab)
     refused(lab)
     served(lab, disk)
+    differs(lab)
 with Place("64M", "--capacity", "24M", "--segment-size", "1M") as lab:
     no_room(lab)
 with Place("256M") as lab:
     interrupted(lab)
+    progress(lab)
 score.end()
