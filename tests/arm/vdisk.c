@@ -3,6 +3,7 @@
  * runs: reads its whole disk, or writes into it. Must open it as a server does.
  *
  *   vdisk read STORE DIR           the disk, on standard output
+ *   vdisk data STORE DIR           of the disk what is no hole, each with its place
  *   vdisk write STORE DIR SEED     pieces of it written, told by SEED; flushed
  *   vdisk kill STORE DIR SEED      the same without a flush, and no close
  */
@@ -37,17 +38,25 @@ log_line(void *ctx, int level, int code, const char *sentence)
 }
 
 static void
-read_all(lbs_vdisk *vdisk)
+print(lbs_vdisk *vdisk, uint64_t at, uint64_t end)
 {
-	uint64_t size = lbs_vdisk_size(vdisk), at;
-
-	for (at = 0; at < size; at += PIECE) {
-		size_t len = size - at < PIECE ? (size_t)(size - at) : PIECE;
+	for (; at < end; at += PIECE) {
+		size_t len = end - at < PIECE ? (size_t)(end - at) : PIECE;
 
 		must(lbs_vdisk_read(vdisk, piece, len, at), "read");
 		must(fwrite(piece, len, 1, stdout) != 1, "standard output");
 	}
-	must(fflush(stdout), "standard output");
+}
+
+static int
+print_extent(void *ctx, uint64_t at, uint64_t len, int is_data)
+{
+	if (is_data) {
+		printf("%llu %llu\n", (unsigned long long)at,
+		       (unsigned long long)len);
+		print(ctx, at, at + len);
+	}
+	return 0;
 }
 
 /* The same on every machine: of any length and alignment. */
@@ -58,6 +67,14 @@ draw(uint32_t *seed)
 	return *seed >> 8;
 }
 
+static uint64_t
+draw_long(uint32_t *seed)
+{
+	uint64_t high = draw(seed);
+
+	return high << 24 | draw(seed);
+}
+
 static void
 write_some(lbs_vdisk *vdisk, uint32_t seed)
 {
@@ -65,7 +82,7 @@ write_some(lbs_vdisk *vdisk, uint32_t seed)
 
 	for (int i = 0; i < PIECES; i++) {
 		size_t len = 1 + draw(&seed) % (PIECE - 1);
-		uint64_t at = draw(&seed) % (size - len);
+		uint64_t at = draw_long(&seed) % (size - len);
 
 		for (size_t j = 0; j < len; j++)
 			piece[j] = (uint8_t)draw(&seed);
@@ -83,23 +100,28 @@ main(int argc, char **argv)
 					    .log = log_line };
 	lbs_store *store;
 	lbs_vdisk *vdisk;
-	int reads = argc == 4 && strcmp(argv[1], "read") == 0;
+	int reads = argc == 4;
 
 	if (!reads && argc != 5) {
-		fprintf(stderr, "Usage: vdisk read|write|kill STORE DIR [SEED]\n");
+		fprintf(stderr, "Usage: vdisk read|data|write|kill STORE DIR [SEED]\n");
 		return 2;
 	}
 	options.flags = reads ? LBS_RDONLY : 0;
 	options.data_dir = argv[3];
 	must(lbs_store_open(argv[2], &options, &store), "open");
 	must(lbs_vdisk_open(store, NULL, &vdisk), "vdisk");
-	if (reads)
-		read_all(vdisk);
+	if (reads && strcmp(argv[1], "data") == 0)
+		must(lbs_vdisk_extents(vdisk, lbs_vdisk_size(vdisk), 0,
+				       print_extent, vdisk), "extents");
+	else if (reads)
+		print(vdisk, 0, lbs_vdisk_size(vdisk));
 	else
 		write_some(vdisk, (uint32_t)strtoul(argv[4], NULL, 10));
 	if (strcmp(argv[1], "kill") == 0)
 		_exit(0);
-	if (!reads)
+	if (reads)
+		must(fflush(stdout), "standard output");
+	else
 		must(lbs_vdisk_flush(vdisk), "flush");
 	lbs_vdisk_close(vdisk);
 	must(lbs_store_close(store), "close");

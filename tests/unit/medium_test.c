@@ -83,6 +83,26 @@ what_was_written_is_read(void **state)
 	assert_int_equal(iov[0].iov_len, 3); /* the vectors are not changed */
 }
 
+/* A chunk file may be just below 4 GiB; where off_t is short, this is at 32 bits. */
+static void
+the_far_end_of_a_chunk_is_there(void **state)
+{
+	const uint64_t far = (4ull << 30) - (1 << 20) - 3;
+	char data[] = "far", back[8] = "";
+	struct iovec iov = { data, 3 };
+	uint64_t size;
+
+	(void)state;
+	assert_int_equal(card->ops->open(card, 3, MEDIUM_OPEN_CREATE), 0);
+	assert_int_equal(card->ops->pwritev(card, 3, &iov, 1, far), 0);
+	assert_int_equal(card->ops->size(card, 3, &size), 0);
+	assert_int_equal(size, far + 3);
+	assert_int_equal(card->ops->pread(card, 3, back, 8, far), 3);
+	assert_string_equal(back, "far");
+	assert_int_equal(card->ops->pread(card, 3, back, 1, (uint32_t)far / 2), 1);
+	assert_int_equal(back[0], 0);
+}
+
 static void
 a_file_that_is_not_open_is_empty_or_an_error(void **state)
 {
@@ -208,6 +228,7 @@ main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		STORY(files_have_the_names_of_the_format),
 		STORY(what_was_written_is_read),
+		STORY(the_far_end_of_a_chunk_is_there),
 		STORY(a_file_that_is_not_open_is_empty_or_an_error),
 		STORY(what_is_no_regular_file_is_refused),
 		STORY(a_read_only_file_opens_only_to_read),
