@@ -218,12 +218,12 @@ check-tsan: ## the C tests under ThreadSanitizer
 
 # Under qemu-user: the units, a few power cuts, stores that go there and back.
 ARMS := arm64 armhf
-ARM_TESTS = tests $(1)/tests/arm/vdisk $(1)/tests/golden/make
+ARM_TESTS = $(patsubst %,$(1)/tests/%,$(UNIT:%=unit/%) lab_test crash_test format_doc_test arm/vdisk golden/make)
 .PHONY: check-arm
 check-arm: all ## cross-built for arm64 and armhf, run under qemu-user, stores exchanged
 	@tools/deps arm
 	$(MAKE) $(call ARM_TESTS,$(BUILD))
-	set -e; $(foreach a,$(ARMS),tools/cross $(a) make all $(call ARM_TESTS,build-$(a));)
+	set -e; $(foreach a,$(ARMS),tools/cross $(a) make -s all $(call ARM_TESTS,build-$(a));)
 	tests/run -t 900 $(foreach a,$(ARMS),$(foreach t,$(UNIT),"$(a)/$(t)=tools/cross $(a) run build-$(a)/tests/unit/$(t)") \
 		"$(a)/lab=tools/cross $(a) run build-$(a)/tests/lab_test" \
 		"$(a)/crash-few=tools/cross $(a) run build-$(a)/tests/crash_test --few" \

@@ -17,6 +17,11 @@
 #include <sys/statvfs.h>
 #include <time.h>
 
+/* Headers before Linux 6.2 lack it; kernels that do not know it ignore it. */
+#ifndef FOPEN_PARALLEL_DIRECT_WRITES
+#define FOPEN_PARALLEL_DIRECT_WRITES (1 << 6)
+#endif
+
 /* How long the kernel may keep names and sizes, in seconds. */
 #define KEEP_S 1.0
 
