@@ -29,6 +29,7 @@ INSTALL_UNITS := $(filter-out $(UNBUILT),$(patsubst systemd/%.in,%,$(wildcard sy
 SONAME := liblbs.so.0
 SOFILE := liblbs.so.$(VERSION)
 LIBOUT := $(BUILD)/lib
+OBJCOPY ?= objcopy
 
 # Shared: programs of others link it. Our own programs carry what they need.
 $(LIBOUT)/$(SOFILE): $(call OBJ,$(LIBLBS_SRC)) liblbs/liblbs.map
@@ -42,8 +43,8 @@ $(LIBOUT)/$(SOFILE): $(call OBJ,$(LIBLBS_SRC)) liblbs/liblbs.map
 $(LIBOUT)/liblbs.a: $(call OBJ,$(LIBLBS_SRC))
 	@mkdir -p $(@D)
 	@rm -f $@
-	ld -r -o $(LIBOUT)/liblbs.o $^
-	objcopy --localize-hidden $(LIBOUT)/liblbs.o
+	$(LD) -r -o $(LIBOUT)/liblbs.o $^
+	$(OBJCOPY) --localize-hidden $(LIBOUT)/liblbs.o
 	ar rcs $@ $(LIBOUT)/liblbs.o
 
 # lbs-nbd finds the plugin from where it lies itself.
