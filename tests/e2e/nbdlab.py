@@ -99,12 +99,16 @@ class Lab:
         self.log = open(os.path.join(self.work, "server.log"), "ab")
         self.launcher = None
         try:
+            self.prepare()
             self.run("lbs", "create", "--size", size, *create,
                      *os.environ.get("LBS_E2E_CREATE", "").split(), "--data",
                      self.card, self.store)
         except BaseException:
             shutil.rmtree(self.work, ignore_errors=True)
             raise
+
+    def prepare(self):
+        """Where card and store are to be, if not in the directory itself."""
 
     def __enter__(self):
         return self

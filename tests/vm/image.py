@@ -153,33 +153,47 @@ def which(name):
         sys.exit(f"image.py: {name} is missing: run tools/deps vm")
 
 
-def make_initramfs(path, kernel, root, load):
-    image = Initramfs()
-    for name in ("proc", "sys", "dev", "tmp", "card", "flash", "run"):
-        image.directory(name)
+def base(kernel):
+    """An initramfs with busybox, the modules, and an init that runs what it is given."""
+    made = Initramfs()
+    for name in ("proc", "sys", "dev", "tmp", "run", "root"):
+        made.directory(name)
     busybox = which("busybox")
-    image.file(busybox, "/bin/busybox")
+    made.file(busybox, "/bin/busybox")
     for name in subprocess.run([busybox, "--list"], capture_output=True, text=True).stdout.split():
-        image.link("/bin/" + name, "busybox")
-    for name in TOOLS:
-        image.program(which(name), "/sbin/" + name)
-    for name in OURS:
-        image.program(os.path.join(root, name), "/lbs/" + name)
-    image.program(load, "/lbs/load")
+        made.link("/bin/" + name, "busybox")
     for module in sorted(os.listdir(kernel + "/modules")):
-        image.file(f"{kernel}/modules/{module}", f"/modules/{module}", 0o644)
-    image.link("/etc/mtab", "/proc/mounts")
-    image.file(os.path.join(HERE, "init.sh"), "/init")
-    image.file(os.path.join(HERE, "guest.sh"), "/guest.sh")
-    image.write(path)
+        made.file(f"{kernel}/modules/{module}", f"/modules/{module}", 0o644)
+    made.link("/etc/mtab", "/proc/mounts")
+    made.file(os.path.join(HERE, "init.sh"), "/init")
+    return made
+
+
+def make_initramfs(path, kernel, root, load):
+    made = base(kernel)
+    for name in ("card", "flash"):
+        made.directory(name)
+    for name in TOOLS:
+        made.program(which(name), "/sbin/" + name)
+    for name in OURS:
+        made.program(os.path.join(root, name), "/lbs/" + name)
+    made.program(load, "/lbs/load")
+    made.file(os.path.join(HERE, "guest.sh"), "/guest.sh")
+    made.write(path)
+
+
+def have_kernel(directory):
+    """The kernel in directory, made if it is missing."""
+    os.makedirs(directory, exist_ok=True)
+    kernel = os.path.join(directory, "kernel")
+    if not os.path.exists(kernel + "/vmlinux"):
+        make_kernel(directory, kernel)
+    return kernel
 
 
 def make(directory, root, load):
     """Makes what is missing in directory, and the initramfs in any case; returns the
     paths of kernel and initramfs. root has the programs, load is the guest's load."""
-    os.makedirs(directory, exist_ok=True)
-    kernel, initramfs = os.path.join(directory, "kernel"), os.path.join(directory, "initramfs.cpio")
-    if not os.path.exists(kernel + "/vmlinux"):
-        make_kernel(directory, kernel)
+    kernel, initramfs = have_kernel(directory), os.path.join(directory, "initramfs.cpio")
     make_initramfs(initramfs, kernel, root, load)
     return kernel + "/vmlinux", initramfs

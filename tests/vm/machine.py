@@ -3,25 +3,17 @@ powercut filter, so that both lose their power at one moment. The guest's script
 speaks line by line over its second serial port. Must end no process that it did not
 start, and every one that it did.
 """
-import ctypes
 import os
-import queue
-import signal
 import socket
 import subprocess
-import threading
 import time
 
+from emulator import Emulator, die_with_parent
 
-PR_SET_PDEATHSIG = 1
 CARD_MIB, FLASH_MIB = 8192, 256
 PARTITION = 8192	# first sector, as cards are sold
 SILENCE = 240		# seconds; a loaded machine is slow
 BLOCKS = 8192		# of each of the load's two clients: 32 MiB
-
-
-def die_with_parent():
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Disk:
@@ -93,16 +85,10 @@ class Disk:
         self.log.close()
 
 
-class Guest:
-    """One life of the guest, from power on to power off."""
+class Guest(Emulator):
+    """A guest that serves a store on a card, on a bus, and an internal flash."""
 
     def __init__(self, vm, script, card, flash, bus):
-        self.vm = vm
-        job = os.path.join(vm.work, "job.sh")
-        with open(job, "w") as f:
-            f.write(script)
-        self.lines = queue.Queue()
-        self.console = open(os.path.join(vm.work, "console.log"), "ab")
         disk = "mmcblk0" if bus == "sd" else "vda"
         drive = "if=none,format=raw,rerror=report,werror=report"
         # The card's bus: an SD host whose guest knows no flush, so every write is made
@@ -115,52 +101,10 @@ class Guest:
         else:
             card_args = ["-drive", card_drive + ",detect-zeroes=on",
                          "-device", "virtio-blk-pci,drive=card"]
-        self.process = subprocess.Popen(
-            ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg,thread=multi,tb-size=256",
-             "-cpu", "max", "-smp", str(vm.processors), "-m", "1024", "-no-reboot", "-nodefaults",
-             "-no-user-config", "-display", "none", "-monitor", "none",
-             "-kernel", vm.kernel, "-initrd", vm.initramfs, "-append",
-             "console=ttyS0 quiet panic=-1 tsc=reliable mitigations=off "
-             f"wait={disk},{'vda' if bus == 'sd' else 'vdb'}",
-             "-fw_cfg", f"name=opt/job,file={job}",
-             "-chardev", f"file,id=console,append=on,path={self.console.name}",
-             "-serial", "chardev:console", "-serial", "stdio", *card_args,
-             "-drive", f"{drive},id=flash,file=nbd+unix:///?socket={flash.socket}",
-             "-device", "virtio-blk-pci,drive=flash"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.console,
-            preexec_fn=die_with_parent)
-        threading.Thread(target=self.listen, daemon=True).start()
-
-    def listen(self):
-        """Only whole lines count: what the machine's end tears is no promise."""
-        for line in self.process.stdout:
-            if line.endswith(b"\n"):
-                self.lines.put(line.decode(errors="replace").strip())
-        self.lines.put(None)
-
-    def next_line(self, seconds):
-        """The next line, or None when the machine is gone. Too long a silence ends it."""
-        try:
-            line = self.lines.get(timeout=seconds)
-        except queue.Empty:
-            self.kill()
-            raise RuntimeError(f"the guest said nothing for {seconds} s") from None
-        if self.vm.verbose and line is not None:
-            print(f"     | {line}", flush=True)
-        return line
-
-    def say(self, text):
-        try:
-            self.process.stdin.write(text.encode() + b"\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            pass
-
-    def kill(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-        self.console.close()
+        super().__init__(vm, script, [
+            *card_args, "-drive", f"{drive},id=flash,file=nbd+unix:///?socket={flash.socket}",
+            "-device", "virtio-blk-pci,drive=flash"],
+            f"wait={disk},{'vda' if bus == 'sd' else 'vdb'}")
 
 
 class Machine:

@@ -1,0 +1,448 @@
+#!/usr/bin/python3
+"""check - Debian in a guest whose disk is a store's. It counts up in SQLite, juggles
+files, installs packages, and says of each step when it is durable; servers and QEMU
+are killed, the power is cut, the store becomes full; then it boots again and what it
+said must hold.
+
+    check.py [--full] [--seed N] [--json FILE] [-v] [SCENARIO]...
+
+Prints the seed of every scenario; --seed with the scenario's name draws the same
+again (how far a machine gets between two lines is not the seed's). Needs root. Must
+never pass a scenario in which nothing was cut or nothing was promised.
+"""
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path[:0] = [HERE, os.path.join(ROOT, "tests", "vm"), os.path.join(ROOT, "tests", "e2e")]
+import doors			# noqa: E402
+import image			# noqa: E402
+from machine import Disk, Emulator	# noqa: E402
+from nbdlab import Score	# noqa: E402
+from promises import Findings, Promises	# noqa: E402
+from qmp import Qmp		# noqa: E402
+
+SILENCE = 240		# seconds; a loaded machine is slow
+MIB = 1 << 20
+# Small segments, so that the log goes round.
+CREATE = ("2G", "--capacity", "1536M", "--segment-size", "4M", "--chunk-size", "256M")
+
+
+class Debian:
+    """A guest over many lives, and what it promised in them."""
+
+    def __init__(self, options, name, score):
+        self.kernel, self.initramfs, self.verbose = options.kernel, options.initramfs, options.verbose
+        self.processors = 2
+        self.filter = options.filter
+        self.work = os.path.join(options.work, name)
+        os.makedirs(self.work)
+        with open(os.path.join(HERE, "boot.sh")) as f:
+            self.script = f.read()
+        self.score, self.promises, self.guest = score, Promises(), None
+        self.boots = self.mended = 0
+
+    @staticmethod
+    def card_model(name, path):
+        return ["file", path]
+
+    def power_on(self, devices, how="direct"):
+        self.findings = Findings()
+        self.boots += 1
+        self.begun = time.monotonic()
+        self.guest = Emulator(self, self.script, devices, f"how={how} wait=vda")
+
+    def next_word(self, paused=None):
+        """What the guest says beyond promises and findings; None at its end. paused is
+        called while it says nothing."""
+        silent = 0
+        while True:
+            line = self.guest.next_line(SILENCE) if not paused else self.guest.poll_line(1)
+            if line == "":
+                paused()
+                silent += 1
+                if silent > SILENCE:
+                    raise RuntimeError(f"the guest said nothing for {SILENCE} s")
+                continue
+            silent = 0
+            if line is None:
+                return None
+            if self.promises.hear(line):
+                return "promise"
+            if self.findings.hear(line):
+                if line.startswith("FAILED"):
+                    self.score.check("the guest works", False, line)
+                continue
+            if line.split(" ")[0] in ("READY", "STOPPED", "FULL", "OFF"):
+                return line
+
+    def expect(self, word, paused=None):
+        while (said := self.next_word(paused)) != word:
+            if said is None:
+                raise RuntimeError(f"the guest ended before it said {word}; see {self.work}/console.log")
+
+    def ready(self, verify=False):
+        """Waits until the guest has looked at everything, and judges it."""
+        self.expect("READY")
+        self.booted = time.monotonic() - self.begun
+        if verify:
+            self.guest.say("verify")
+            while not self.findings.of("VERIFIED"):
+                self.next_word_or_finding()
+        self.mended += self.findings.mended()
+        return self.judge()
+
+    def next_word_or_finding(self):
+        line = self.guest.next_line(SILENCE)
+        if line is None:
+            raise RuntimeError("the guest ended while it verified its packages")
+        self.findings.hear(line)
+
+    def judge(self):
+        faults = list(self.findings.faults(self.promises))
+        self.score.check("what was promised holds", not faults, "; ".join(faults[:6]))
+        return faults
+
+    def work_on(self, count):
+        """Until the guest has made so many promises more."""
+        until = self.promises.total() + count
+        while self.promises.total() < until:
+            if self.next_word() is None:
+                raise RuntimeError("the guest ended by itself")
+
+    def stop(self, paused=None):
+        """An orderly end."""
+        self.guest.say("stop")
+        self.expect("STOPPED", paused)
+        self.score.equal("errors in the guest's log", self.findings.of("ERRORS"), [["0"]])
+        while self.next_word(paused) is not None:
+            pass
+        self.score.equal("QEMU's end", self.guest.process.wait(60), 0)
+        self.guest.kill()
+
+    def kill(self):
+        """QEMU goes; what it had said until then still counts."""
+        self.guest.kill()
+        while self.next_word() is not None:
+            pass
+
+    def clean_up(self):
+        if self.guest:
+            self.guest.kill()
+
+    def told(self):
+        counts = self.promises.counts
+        return (f"{counts.get('SQL', 0)} commits, {counts.get('FILE', 0)} files, "
+                f"{counts.get('MOVED', 0)} renames, {counts.get('UNLINKED', 0)} unlinks, "
+                f"{counts.get('DPKG', 0)} packages in or out")
+
+
+def lbsck(lab, score):
+    done = lab.run("lbsck", "-n", lab.store, check=False)
+    score.equal("lbsck finds no fault", done.returncode, 0)
+
+
+def promised_enough(debian, score, *words):
+    for word in words:
+        score.check(f"{word} was promised at all", debian.promises.counts.get(word, 0) > 0,
+                    debian.told())
+
+
+# ---- the server is killed, the guest goes on -----------------------------------
+def kills(options, name, seed, score):
+    rng, debian = random.Random(seed), Debian(options, name, score)
+    count = 40 if options.full else 6
+    with doors.NbdDoor(*CREATE) as lab:
+        try:
+            score.equal("the import", lab.load_image(options.image), 0)
+            lab.start()
+            debian.power_on(lab.devices(), "systemd")
+            debian.ready()
+            print(f"   Debian with systemd is up after {debian.booted:.1f} s", flush=True)
+            debian.guest.say("go")
+            for number in range(count):
+                debian.work_on(rng.randrange(20, 400))
+                if rng.random() < 0.5:
+                    what = "nbdkit"
+                    os.kill(lab.nbdkit(), signal.SIGKILL)	# lbs-nbd sees to the rest
+                else:
+                    what = "lbs-nbd"
+                    lab.kill()
+                    time.sleep(rng.uniform(0, 0.5))
+                    lab.start()
+                print(f"   {what} killed: {debian.told()}", flush=True)
+            debian.work_on(100)
+            debian.stop()
+            debian.power_on(lab.devices(), "systemd")
+            debian.ready(verify=True)
+            debian.stop()
+            score.equal("the server ends well", lab.stop(), 0)
+            lbsck(lab, score)
+            promised_enough(debian, score, "SQL", "FILE", "DPKG")
+            return {"server_kills": count, "boots": debian.boots, **debian.promises.counts}
+        finally:
+            debian.clean_up()
+
+
+# ---- everything ends, and boots again --------------------------------------------
+class Cuts:
+    def __init__(self, debian, lab, rng, score):
+        self.debian, self.lab, self.rng, self.score = debian, lab, rng, score
+        self.count = {"power": 0, "machine": 0, "processes": 0}
+        self.lost = self.early = 0
+
+    def one(self, number):
+        """A boot with its checks, work, and an end: of the power, of QEMU, or of QEMU and
+        the server."""
+        rng, debian, lab = self.rng, self.debian, self.lab
+        # Every kind in turn, so that each has its share of a short run.
+        kind = ("power", "machine", "power", "processes")[number % 4]
+        early = number > 0 and rng.random() < 0.2
+        target, seconds = rng.randrange(30, 900), rng.uniform(1, 6)
+        how, cut_seed = rng.choice(("none", "prefix", "subset")), rng.randrange(1 << 32)
+        pause = rng.uniform(0, 0.3)
+        before = debian.promises.total()
+        debian.power_on(lab.devices(), rng.choice(("systemd", "direct", "direct", "direct")))
+        if early:
+            time.sleep(seconds)
+        else:
+            debian.ready()
+            debian.guest.say("go")
+            debian.work_on(target)
+            time.sleep(pause)
+        booted = "" if early else f"ready after {debian.booted:.1f} s, "
+        debian.kill()
+        self.count[kind] += 1
+        self.early += early
+        text = ""
+        if kind != "machine":
+            lab.kill()
+        if kind == "power":
+            lost = lab.power_cut(how, cut_seed)
+            self.lost += sum(lost["card"].values()) - lost["card"]["kept"]
+            text = f", keeping {how}: card {lost['card']}, flash {lost['flash']}"
+            lab.power_on()
+        if kind != "machine":
+            lbsck(lab, self.score)
+            lab.start()
+        what = {"power": "power cut", "machine": "QEMU killed", "processes": "QEMU and server killed"}
+        print(f"   {what[kind]}{' while booting' if early else ''}{text}; {booted}"
+              f"{debian.promises.total() - before} promises", flush=True)
+
+    def run(self, count):
+        for number in range(count):
+            self.one(number)
+
+
+def cuts(door, quick, full):
+    def scenario(options, name, seed, score):
+        rng, debian = random.Random(seed), Debian(options, name, score)
+        door.filter = options.filter
+        with door(*CREATE) as lab:
+            try:
+                score.equal("the import", lab.load_image(options.image), 0)
+                lab.start()
+                made = Cuts(debian, lab, rng, score)
+                made.run(full if options.full else quick)
+                debian.power_on(lab.devices())
+                debian.ready(verify=True)
+                debian.stop()
+                score.equal("the server ends well", lab.stop(), 0)
+                lbsck(lab, score)
+                promised_enough(debian, score, "SQL", "FILE", "DPKG")
+                print(f"   {debian.told()}", flush=True)
+                return {"cuts": made.count, "while_booting": made.early, "writes_lost": made.lost,
+                        "boots": debian.boots, "dpkg_interrupted": debian.mended,
+                        **debian.promises.counts}
+            finally:
+                debian.clean_up()
+    return scenario
+
+
+# ---- the store is full -----------------------------------------------------------
+class Full:
+    """Makes room when QEMU has paused the guest for want of it."""
+
+    def __init__(self, lab, monitor, score, first):
+        self.lab, self.score, self.qmp = lab, score, Qmp(monitor)
+        self.at, self.pauses = first, 0
+
+    def look(self):
+        check, qmp = self.score.check, self.qmp
+        try:
+            if qmp.status() != "io-error":
+                return
+        except (OSError, ValueError):	# QEMU is at its end
+            return
+        self.pauses += 1
+        errors = qmp.take("BLOCK_IO_ERROR")
+        check("the pause says no space", errors and all(
+            e["data"]["nospace"] and e["data"]["action"] == "stop" for e in errors), str(errors))
+        check("the pause says stop", qmp.take("STOP"))
+        if self.pauses == 1:
+            qmp.do("cont")
+            check("without room it pauses again", qmp.wait_status("io-error", 60))
+            qmp.take("BLOCK_IO_ERROR")
+            qmp.take("STOP")
+        self.lab.discard(24 * MIB, self.at)
+        self.at += 24 * MIB
+        qmp.do("cont")
+
+
+def occupy(lab, rng, first):
+    """Another client's data, behind the guest's file system, until the store is full."""
+    import nbd
+    h, at = lab.connect(), first
+    piece = rng.randbytes(MIB)
+    try:
+        while True:
+            h.pwrite(piece, at)
+            at += MIB
+    except nbd.Error as e:
+        if e.errno != "ENOSPC":
+            raise
+    h.shutdown()
+    return at - first
+
+
+def full_disk(options, name, seed, score):
+    rng, debian = random.Random(seed), Debian(options, name, score)
+    first = 1024 * MIB
+    with doors.NbdDoor("2G", "--capacity", "720M", "--segment-size", "4M") as lab:
+        try:
+            score.equal("the import", lab.load_image(options.image), 0)
+            lab.start()
+            others = occupy(lab, rng, first)
+            score.check("others' data fill the store", others > 128 * MIB, f"{others} bytes")
+            monitor = os.path.join(debian.work, "qmp")
+            debian.power_on([*lab.devices(), "-qmp", f"unix:{monitor},server=on,wait=off"])
+            while not os.path.exists(monitor):
+                time.sleep(0.05)
+            full = Full(lab, monitor, score, first)
+            debian.expect("READY", full.look)
+            debian.judge()
+            debian.guest.say("go")
+            debian.guest.say("fill 80")
+            debian.expect("FULL", full.look)
+            debian.stop(full.look)
+            score.check("QEMU paused the guest more than once", full.pauses > 1, str(full.pauses))
+            debian.power_on(lab.devices())
+            debian.ready(verify=True)
+            debian.stop()
+            score.equal("the server ends well", lab.stop(), 0)
+            lbsck(lab, score)
+            promised_enough(debian, score, "SQL", "FILE", "FILLED")
+            print(f"   paused {full.pauses} times for want of space; {debian.told()}", flush=True)
+            return {"pauses": full.pauses, "boots": debian.boots, **debian.promises.counts}
+        finally:
+            debian.clean_up()
+
+
+# ---- the control: not a store at all, but a disk that lies about flushes ---------
+def lying(options, name, seed, score):
+    rng, inner = random.Random(seed), Score()
+    debian = Debian(options, name, inner)
+    path = os.path.join(debian.work, "root.img")
+    shutil.copyfile(options.image, path)
+    try:
+        for mine in (True, False):
+            disk = Disk(debian, "root", path, "1M" if mine else "0", lying=mine)
+            debian.power_on(["-drive", f"if=none,format=raw,id=root,file=nbd+unix:///?socket={disk.socket}",
+                             "-device", "virtio-blk-pci,drive=root"])
+            if mine:
+                debian.ready()
+                debian.guest.say("go")
+                debian.work_on(rng.randrange(300, 600))
+                debian.kill()
+                lost = disk.cut("none", seed)
+                continue
+            try:
+                faults = debian.ready()
+            except RuntimeError as error:	# it does not even boot
+                faults = [str(error)]
+            debian.kill()
+            disk.end()
+    finally:
+        debian.clean_up()
+    score.check("the lie was about something", lost["lost"] > 0, str(lost))
+    score.check("a disk that lies is found out", faults)
+    print(f"   found: {'; '.join(faults)}"[:160], flush=True)
+    return {"writes_lost": lost["lost"], "faults": len(faults)}
+
+
+SCENARIOS = {
+    "kills": kills,
+    "cuts": cuts(doors.PoweredNbd, 5, 40),
+    "cuts-fuse": cuts(doors.PoweredFuse, 2, 16),
+    "full": full_disk,
+    "lying": lying,
+}
+
+
+def own_mounts():
+    """Goes on where mounts are ours alone, and go when we do."""
+    if os.environ.get("LBS_GUEST_MOUNTS") != str(os.getpid()):
+        os.execvpe("unshare", ["unshare", "--mount", sys.executable, *sys.argv],
+                   dict(os.environ, LBS_GUEST_MOUNTS=str(os.getpid())))
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--json")
+    parser.add_argument("--build", default=os.path.join(ROOT, "build"))
+    parser.add_argument("--keep", action="store_true")
+    parser.add_argument("-v", "--verbose", action="store_true")
+    parser.add_argument("scenario", nargs="*", choices=[[], *SCENARIOS])
+    options = parser.parse_args()
+    if os.getuid() != 0 or not os.access("/dev/fuse", os.R_OK) or not os.path.exists("/dev/loop-control"):
+        print("needs root, /dev/fuse and loop devices")
+        sys.exit(77)
+    own_mounts()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    options.work = tempfile.mkdtemp(prefix="lbs-guest.")
+    options.filter = os.path.join(options.build, "vm", "nbdkit-powercut-filter.so")
+    options.image = os.path.join(options.build, "guest", "debian.img")
+    kernel = image.have_kernel(os.path.join(options.build, "vm"))
+    options.kernel, options.initramfs = kernel + "/vmlinux", os.path.join(options.work, "initramfs.cpio")
+    made = image.base(kernel)
+    made.program(image.which("e2fsck"), "/sbin/e2fsck")
+    made.file(os.path.join(HERE, "work.sh"), "/work.sh")
+    made.write(options.initramfs)
+    score, report = Score(), {}
+    try:
+        for name in options.scenario or SCENARIOS:
+            seed = options.seed if options.seed is not None else random.randrange(1 << 31)
+            begun, bad = time.monotonic(), score.bad
+            print(f"{name}: seed {seed} (make check-guest SEED={seed} ONLY={name} repeats this)", flush=True)
+            try:
+                report[name] = SCENARIOS[name](options, name, seed, score)
+            except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+                score.check(name, False, f"{error} {getattr(error, 'stdout', None) or ''}")
+                report[name] = {}
+            report[name] |= {"seed": seed, "seconds": round(time.monotonic() - begun, 1),
+                             "failed": score.bad - bad}
+            print(f"{name}: {json.dumps(report[name])}", flush=True)
+    finally:
+        if options.json:
+            with open(options.json, "w") as f:
+                json.dump(report, f, indent=1)
+        if options.keep or score.bad:
+            print(f"what is left of it is in {options.work}")
+        else:
+            shutil.rmtree(options.work, ignore_errors=True)
+    score.end()
+
+
+if __name__ == "__main__":
+    main()
