@@ -113,6 +113,20 @@ def fuzzers():
         f" executions; nbd_fuzz.py {number(nbd[0])} requests"
 
 
+def debian():
+    c = from_json("guest.json")
+    if not c:
+        return None
+    cuts = [s["cuts"] for s in c.values() if "cuts" in s]
+    total = {word: sum(s.get(word, 0) for s in c.values())
+             for word in ("boots", "server_kills", "pauses", "SQL", "FILE", "DPKG", "failed")}
+    return (f"{number(total['boots'])} boots; {sum(n['power'] for n in cuts)} power cuts, "
+            f"{sum(n['machine'] + n['processes'] for n in cuts)} ends of QEMU, "
+            f"{total['server_kills']} deaths of the server under it, {total['pauses']} pauses on a full "
+            f"store; {number(total['SQL'])} commits, {number(total['FILE'])} files, "
+            f"{number(total['DPKG'])} packages in or out; {total['failed']} failed")
+
+
 ROWS = (
     ("make check", "crash_test --quick", lambda: crash("crash-quick.json")),
     ("make check", "io_error_test", lambda: trials("io-error.json")),
@@ -123,6 +137,7 @@ ROWS = (
     ("make check-crash", "tamper_test --all", lambda: tamper("log/tamper.log")),
     ("make check-planted", "tests/planted", planted),
     ("make check-vm", "tests/vm", guests),
+    ("make check-guest", "tests/guest", debian),
     ("make sim", "tests/sim", simulator),
     ("make fuzz", "tests/fuzz, the short run of .ci/run", fuzzers),
 )

@@ -12,6 +12,7 @@ from fuselab import FuseLab
 from machine import Disk, die_with_parent
 from nbdlab import Lab, wait_until
 
+DEBUG = "/sys/kernel/debug"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 FLASH_MIB, CARD_MIB = 256, 3072
 
@@ -41,6 +42,13 @@ class Volume:
             run("mkfs.ext4", "-q", self.loop)
         run("mount", self.loop, self.path)
 
+    def unwritten(self):
+        """KiB of this machine's page cache that its disk has not been given."""
+        number = os.path.basename(self.loop)[len("loop"):]
+        with open(f"{DEBUG}/bdi/7:{number}/stats") as f:
+            found = dict(line.split(":") for line in f)
+        return sum(int(found[name].split()[0]) for name in ("BdiWriteback", "BdiReclaimable"))
+
     def leave(self):
         """Unmounts; what is in memory is written, if there is still a disk to take it."""
         run("umount", self.path)
@@ -58,6 +66,8 @@ class Powered:
         for name, mib in (("card", CARD_MIB), ("flash", FLASH_MIB)):
             with open(os.path.join(self.work, name + ".img"), "wb") as f:
                 f.truncate(mib << 20)
+        if not os.path.isdir(DEBUG + "/bdi"):
+            run("mount", "-t", "debugfs", "debugfs", DEBUG)
         self.new_boot()
         run("mount", "--bind", self.boot_id, BOOT_ID)
         self.power_on(new=True)
@@ -78,10 +88,11 @@ class Powered:
             self.volumes[name] = Volume(self, name, new)
 
     def power_cut(self, how, seed):
-        """After the server's death, with QEMU's; returns what of the disks' caches was
-        kept, torn and lost."""
-        lost = {name: volume.disk.cut(how, seed + n)
-                for n, (name, volume) in enumerate(self.volumes.items())}
+        """After the server's death, with QEMU's; returns for each disk the KiB of page cache
+        that are gone, and what of its own cache was kept, torn and lost."""
+        lost = {}
+        for n, (name, volume) in enumerate(self.volumes.items()):
+            lost[name] = {"KiB": volume.unwritten(), **volume.disk.cut(how, seed + n)}
         for volume in self.volumes.values():
             volume.leave()
         self.new_boot()

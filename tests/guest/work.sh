@@ -14,7 +14,8 @@ cd /var/work || exit 1
 say() { echo "$*" >&3; }
 lines() { grep -c .; }
 name_of() { basename "$1" | cut -d_ -f1; }
-database() { sqlite3 -bail -cmd 'pragma synchronous=full' "$@"; }
+# Line by line also into a pipe.
+database() { stdbuf -oL sqlite3 -bail -cmd 'pragma synchronous=full' "$@"; }
 
 # ---- looking ----------------------------------------------------------------
 look_at_databases() {
@@ -62,19 +63,25 @@ look_at_packages() {
 }
 
 # ---- working ----------------------------------------------------------------
-# One row a transaction.
+# One row a transaction; the next is not asked for before one is committed.
 count_up() {
-	local name=$1 n
+	local name=$1 n said
 	database $name.db "pragma journal_mode=$2;
 		create table if not exists t(n integer primary key, x blob)" &&
 		n=$(database $name.db 'select coalesce(max(n), 0) from t') || {
 			say "FAILED sqlite3 $name"
 			return
 		}
+	coproc rows { database $name.db 2>&1; }
 	while [ ! -e $stop ]; do
 		n=$((n + 1))
-		echo "insert into t values($n, randomblob(700)); select 'SQL $name $n';"
-	done | database $name.db >&3 || say "FAILED sqlite3 $name"
+		echo "insert into t values($n, randomblob(700)); select 'SQL $name $n';" >&${rows[1]}
+		read -r said <&${rows[0]}
+		[ "$said" = "SQL $name $n" ] || { say "FAILED sqlite3 $name: $said"; return; }
+		say "$said"
+	done
+	eval "exec ${rows[1]}>&-"
+	wait
 }
 
 # A new file DIR/N.CHECKSUM of so many bytes, durable with its name.
