@@ -16,7 +16,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,12 +25,13 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path[:0] = [HERE, os.path.join(ROOT, "tests", "vm"), os.path.join(ROOT, "tests", "e2e")]
 import doors			# noqa: E402
 import image			# noqa: E402
-from machine import Disk, Emulator	# noqa: E402
+from emulator import Emulator	# noqa: E402
+from machine import SILENCE, Disk	# noqa: E402
 from nbdlab import Score	# noqa: E402
 from promises import Findings, Promises	# noqa: E402
 from qmp import Qmp		# noqa: E402
+from runner import run_all	# noqa: E402
 
-SILENCE = 240		# seconds; a loaded machine is slow
 MIB = 1 << 20
 # Small segments, so that the log goes round.
 CREATE = ("2G", "--capacity", "1536M", "--segment-size", "4M", "--chunk-size", "256M")
@@ -51,9 +51,8 @@ class Debian:
         self.score, self.promises, self.guest = score, Promises(), None
         self.boots = self.mended = 0
 
-    @staticmethod
-    def card_model(name, path):
-        return ["file", path]
+    def image(self, name):
+        return os.path.join(self.work, name + ".img")
 
     def power_on(self, devices, how="direct"):
         self.findings = Findings()
@@ -352,11 +351,10 @@ def full_disk(options, name, seed, score):
 def lying(options, name, seed, score):
     rng, inner = random.Random(seed), Score()
     debian = Debian(options, name, inner)
-    path = os.path.join(debian.work, "root.img")
-    shutil.copyfile(options.image, path)
+    shutil.copyfile(options.image, debian.image("root"))
     try:
         for mine in (True, False):
-            disk = Disk(debian, "root", path, "1M" if mine else "0", lying=mine)
+            disk = Disk(debian, "root", "1M" if mine else "0", lying=mine)
             debian.power_on(["-drive", f"if=none,format=raw,id=root,file=nbd+unix:///?socket={disk.socket}",
                              "-device", "virtio-blk-pci,drive=root"])
             if mine:
@@ -422,18 +420,7 @@ def main():
     made.write(options.initramfs)
     score, report = Score(), {}
     try:
-        for name in options.scenario or SCENARIOS:
-            seed = options.seed if options.seed is not None else random.randrange(1 << 31)
-            begun, bad = time.monotonic(), score.bad
-            print(f"{name}: seed {seed} (make check-guest SEED={seed} ONLY={name} repeats this)", flush=True)
-            try:
-                report[name] = SCENARIOS[name](options, name, seed, score)
-            except (RuntimeError, OSError, subprocess.SubprocessError) as error:
-                score.check(name, False, f"{error} {getattr(error, 'stdout', None) or ''}")
-                report[name] = {}
-            report[name] |= {"seed": seed, "seconds": round(time.monotonic() - begun, 1),
-                             "failed": score.bad - bad}
-            print(f"{name}: {json.dumps(report[name])}", flush=True)
+        report = run_all(options.scenario or SCENARIOS, SCENARIOS, "check-guest", options, score)
     finally:
         if options.json:
             with open(options.json, "w") as f:

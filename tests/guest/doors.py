@@ -8,8 +8,9 @@ import os
 import subprocess
 import uuid
 
+from emulator import die_with_parent
 from fuselab import FuseLab
-from machine import Disk, die_with_parent
+from machine import Disk
 from nbdlab import Lab, wait_until
 
 DEBUG = "/sys/kernel/debug"
@@ -28,7 +29,7 @@ class Volume:
     def __init__(self, lab, name, new):
         self.path = os.path.join(lab.work, name)
         self.front = self.path + ".nbd"
-        self.disk = Disk(lab, name, self.path + ".img")
+        self.disk = Disk(lab, name)
         for path in (self.path, self.front):
             os.makedirs(path, exist_ok=True)
         file = os.path.join(self.front, "disk")
@@ -64,7 +65,7 @@ class Powered:
         self.volumes = {}
         self.boot_id = os.path.join(self.work, "boot_id")
         for name, mib in (("card", CARD_MIB), ("flash", FLASH_MIB)):
-            with open(os.path.join(self.work, name + ".img"), "wb") as f:
+            with open(self.image(name), "wb") as f:
                 f.truncate(mib << 20)
         if not os.path.isdir(DEBUG + "/bdi"):
             run("mount", "-t", "debugfs", "debugfs", DEBUG)
@@ -75,9 +76,8 @@ class Powered:
         self.store = os.path.join(self.work, "flash", "corp.lbs")
         self.sock = self.store + ".sock"
 
-    @staticmethod
-    def card_model(name, path):
-        return ["file", path]
+    def image(self, name):
+        return os.path.join(self.work, name + ".img")
 
     def new_boot(self):
         with open(self.boot_id, "w") as f:

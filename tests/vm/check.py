@@ -13,12 +13,9 @@ import argparse
 import json
 import os
 import platform
-import random
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -26,23 +23,7 @@ sys.path[:0] = [HERE, os.path.join(ROOT, "tests", "e2e")]
 import image			# noqa: E402
 import scenarios		# noqa: E402
 from nbdlab import Score	# noqa: E402
-
-
-def run(names, options, score):
-    report = {}
-    for name in names:
-        seed = options.seed if options.seed is not None else random.randrange(1 << 31)
-        begun, bad = time.monotonic(), score.bad
-        print(f"{name}: seed {seed} (make check-vm ONLY={name} SEED={seed} draws it again)", flush=True)
-        try:
-            found = scenarios.ALL[name][0](options, name, seed, score)
-        except (RuntimeError, OSError, subprocess.SubprocessError) as error:
-            score.check(name, False, str(error))
-            found = {}
-        report[name] = {"seed": seed, "seconds": round(time.monotonic() - begun, 1),
-                        "failed": score.bad - bad, **found}
-        print(f"{name}: {json.dumps(report[name])}", flush=True)
-    return report
+from runner import run_all	# noqa: E402
 
 
 def main():
@@ -67,7 +48,8 @@ def main():
                                                        os.path.join(options.build, "load"))
         names = options.scenario or [name for name, (_, short) in scenarios.ALL.items()
                                      if short or options.full]
-        report = run(names, options, score)
+        report = run_all(names, {name: made for name, (made, _) in scenarios.ALL.items()}, "check-vm",
+                         options, score)
     finally:
         if options.json:
             with open(options.json, "w") as f:
