@@ -196,7 +196,7 @@ check-guest: ## Debian on a store in a guest: killed, cut, full (QUICK=1: shorte
 	@tools/deps check vm guest
 	$(MAKE) all $(VM)/nbdkit-powercut-filter.so
 	tools/guest-image $(BUILD)/guest/debian.img
-	tests/run -t $(if $(QUICK),900,7200) "debian=/usr/bin/python3 tests/guest/check.py --build $(BUILD) --json $(BUILD)/guest.json \
+	tests/run -t $(if $(QUICK),1200,7200) "debian=/usr/bin/python3 tests/guest/check.py --build $(BUILD) --json $(BUILD)/guest.json \
 		$(if $(QUICK),--quick) $(if $(SEED),--seed $(SEED)) $(ONLY)"; status=$$?; cat build/log/debian.log; exit $$status
 
 .PHONY: account

@@ -159,7 +159,7 @@ def promised_enough(debian, score, *words):
 # ---- the server is killed, the guest goes on -----------------------------------
 def kills(options, name, seed, score):
     rng, debian = random.Random(seed), Debian(options, name, score)
-    count = 6 if options.quick else 40
+    count = 4 if options.quick else 40
     with doors.NbdDoor(*CREATE) as lab:
         try:
             score.equal("the import", lab.load_image(options.image), 0)
@@ -219,17 +219,17 @@ class Cuts:
             debian.work_on(target)
             time.sleep(pause)
         booted = "" if early else f"ready after {debian.booted:.1f} s, "
-        debian.kill()
         self.count[kind] += 1
         self.early += early
         text = ""
-        if kind != "machine":
-            lab.kill()
         if kind == "power":
-            lost = lab.power_cut(how, cut_seed)
+            lost = lab.power_cut(how, cut_seed, debian.guest.process)
             self.lost += sum(n for disk in lost.values() for what, n in disk.items() if what != "kept")
             text = f", keeping {how}: card {lost['card']}, flash {lost['flash']}"
             lab.power_on()
+        debian.kill()
+        if kind == "processes":
+            lab.kill()
         if kind != "machine":
             lbsck(lab, self.score)
             lab.start()
@@ -380,7 +380,7 @@ def lying(options, name, seed, score):
 
 SCENARIOS = {
     "kills": kills,
-    "cuts": cuts(doors.PoweredNbd, 5, 40),
+    "cuts": cuts(doors.PoweredNbd, 4, 40),
     "cuts-fuse": cuts(doors.PoweredFuse, 2, 16),
     "full": full_disk,
     "lying": lying,

@@ -5,13 +5,14 @@ machine's page cache had not written, what the disks had not made durable, and t
 boot's id. Needs root and a mount namespace of its own.
 """
 import os
+import signal
 import subprocess
 import uuid
 
 from emulator import die_with_parent
 from fuselab import FuseLab
 from machine import Disk
-from nbdlab import Lab, wait_until
+from nbdlab import Lab, children, wait_until
 
 DEBUG = "/sys/kernel/debug"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
@@ -87,12 +88,17 @@ class Powered:
         for name in ("card", "flash"):
             self.volumes[name] = Volume(self, name, new)
 
-    def power_cut(self, how, seed):
-        """After the server's death, with QEMU's; returns for each disk the KiB of page cache
-        that are gone, and what of its own cache was kept, torn and lost."""
+    def power_cut(self, how, seed, qemu):
+        """Returns for each disk the KiB of page cache that are gone, and what of its own
+        cache was kept, torn and lost. The server does nothing more from before the cut;
+        killed at once, it would end only when its syncs under way are done."""
+        for pid in (self.launcher.pid, *children(self.launcher.pid)):
+            os.kill(pid, signal.SIGSTOP)
+        qemu.send_signal(signal.SIGKILL)
         lost = {}
         for n, (name, volume) in enumerate(self.volumes.items()):
             lost[name] = {"KiB": volume.unwritten(), **volume.disk.cut(how, seed + n)}
+        self.kill()
         for volume in self.volumes.values():
             volume.leave()
         self.new_boot()
