@@ -64,6 +64,8 @@ look_at_packages() {
 
 # ---- working ----------------------------------------------------------------
 # One row a transaction; the next is not asked for before one is committed.
+# A rollback journal is truncated, not unlinked: the end of that transaction is
+# durable with synchronous=full; an unlinked one may be back (SQLite says so of EXTRA).
 count_up() {
 	local name=$1 n said
 	database $name.db "pragma journal_mode=$2;
@@ -161,7 +163,7 @@ while read -r -u 3 word number; do
 	case $word in
 	go)
 		count_up wal wal &
-		count_up roll delete &
+		count_up roll truncate &
 		juggle_files &
 		install_packages &
 		;;
