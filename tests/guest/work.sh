@@ -68,13 +68,14 @@ look_at_packages() {
 # durable with synchronous=full; an unlinked one may be back (SQLite says so of EXTRA).
 count_up() {
 	local name=$1 n said
-	database $name.db "pragma journal_mode=$2;
-		create table if not exists t(n integer primary key, x blob)" &&
+	database $name.db "pragma journal_mode=$2; create table if not exists t(n integer primary key, x blob)" &&
 		n=$(database $name.db 'select coalesce(max(n), 0) from t') || {
 			say "FAILED sqlite3 $name"
 			return
 		}
-	coproc rows { database $name.db 2>&1; }
+	coproc rows { database -cmd "pragma journal_mode=$2" $name.db 2>&1; }
+	read -r said <&${rows[0]}
+	[ "$said" = "$2" ] || { say "FAILED sqlite3 $name: $said"; return; }
 	while [ ! -e $stop ]; do
 		n=$((n + 1))
 		echo "insert into t values($n, randomblob(700)); select 'SQL $name $n';" >&${rows[1]}
