@@ -136,8 +136,17 @@ ranges_of(uint32_t blocks, int is_unmap)
 	return is_unmap && blocks > UNMAP_ENTRIES_MAX ? 1 : 0;
 }
 
+/* Everything that a checkpoint has not counted yet counts as new. */
+static int
+allows(const struct map *map, uint32_t fresh)
+{
+	return map->live + map->active_blocks + map->frozen_blocks +
+		       map->admitted_entries + fresh <= map->live_max;
+}
+
 int
-map_admit(struct map *map, const struct extent *extent, int is_unmap)
+map_admit(struct map *map, const struct extent *extent, int is_unmap,
+	  uint32_t fresh)
 {
 	uint32_t entries = entries_of(extent->count_blocks, is_unmap);
 	uint32_t ranges = ranges_of(extent->count_blocks, is_unmap);
@@ -145,9 +154,12 @@ map_admit(struct map *map, const struct extent *extent, int is_unmap)
 	int ok;
 
 	pthread_mutex_lock(&map->lock);
-	ok = memtable_fits(map->active, map->admitted_entries + entries,
-			   map->admitted_ranges + ranges);
-	if (ok) {
+	ok = fresh && !allows(map, fresh)
+		     ? LBS_ENOSPC
+		     : memtable_fits(map->active,
+				     map->admitted_entries + entries,
+				     map->admitted_ranges + ranges);
+	if (ok > 0) {
 		map->admitted_entries += entries;
 		map->admitted_ranges += ranges;
 		for (uint32_t i = 0; i < entries && i < PREFETCH_MAX; i++)
@@ -356,8 +368,7 @@ map_allows(struct map *map, uint32_t fresh)
 	int ok;
 
 	pthread_mutex_lock(&map->lock);
-	ok = map->live + map->active_blocks + map->frozen_blocks +
-		     map->admitted_entries + fresh <= map->live_max;
+	ok = allows(map, fresh);
 	pthread_mutex_unlock(&map->lock);
 	return ok;
 }

@@ -35,9 +35,13 @@ struct map *map_new(uint64_t limit_bytes, map_load_fn *load, void *ctx);
 void map_free(struct map *map);
 
 /* 1 if room for the change of an extent was set aside (released as the change is
- * applied); 0: a checkpoint must make room first. Sealing takes longer than
- * memory: where a small change will go is fetched into the cache meanwhile. */
-int map_admit(struct map *map, const struct extent *extent, int is_unmap);
+ * applied); 0: a checkpoint must make room first; LBS_ENOSPC: with fresh blocks more
+ * than before too many would live (never for fresh = 0). Looking and counting are one
+ * step: of writers that come together no more are let in than fit. Sealing takes
+ * longer than memory: where a small change will go is fetched into the cache
+ * meanwhile. */
+int map_admit(struct map *map, const struct extent *extent, int is_unmap,
+	      uint32_t fresh);
 /* DESIGN.md promise 9: so many blocks are mapped by the persisted map, and so many
  * may be at most. */
 void map_set_live(struct map *map, uint64_t live);

@@ -446,7 +446,7 @@ admit(lbs_store *s, const struct batch *b)
 	int rc;
 
 	while (i < b->extent_count) {
-		if (map_admit(s->map, &b->extents[i], 0)) {
+		if (map_admit(s->map, &b->extents[i], 0, 0)) {
 			i++;
 			continue;
 		}

@@ -230,8 +230,10 @@ uint64_t store_room_blocks(lbs_store *s);
 uint64_t store_round_allows(lbs_store *s);
 /* How many victims a round that begins now may have. */
 uint32_t store_clean_batch(lbs_store *s);
-/* May these blocks be written? Writing over blocks always may. LBS_ENOSPC. */
-int store_room_admit(lbs_store *s, const struct extent *extent);
+/* May these blocks be written? Writing over blocks always may. LBS_ENOSPC. Gives how
+ * many of them may be new: map_admit looks again as it counts them. */
+int store_room_admit(lbs_store *s, const struct extent *extent,
+		     uint32_t *fresh);
 /* After a write: the cleaner's share of the time. */
 int store_clean_pace(lbs_store *s);
 /* For the cleaner's thread: is there something to do; one step of it; and what

@@ -300,6 +300,26 @@ lbs_vdisk_read(lbs_vdisk *v, void *buf, size_t len, uint64_t offset)
 
 /* ---- writing ----------------------------------------------------------- */
 
+/* Lets a change into the map: new blocks as far as so many may live. */
+static int
+admit(lbs_store *s, const struct extent *extent, int is_unmap)
+{
+	uint32_t fresh = 0;
+	int rc = 0, admitted = LBS_ENOSPC;
+
+	while (rc == 0 && admitted <= 0) {
+		/* Refused as others came first: is there still room? */
+		if (!is_unmap && admitted < 0)
+			rc = store_room_admit(s, extent, &fresh);
+		if (rc)
+			break;
+		admitted = map_admit(s->map, extent, is_unmap, fresh);
+		if (admitted == 0)
+			rc = store_checkpoint(s);
+	}
+	return rc;
+}
+
 /* Appends a change once there is room in the map and on the card. */
 static int
 append_admitted(lbs_store *s, struct append_change *c)
@@ -314,17 +334,10 @@ append_admitted(lbs_store *s, struct append_change *c)
 		return rc;
 	if (!is_unmap && atomic_load(&s->meta_low) && !store_meta_has_room(s))
 		return LBS_ENOSPC;
-	if (!is_unmap) {
-		rc = store_room_admit(s, &c->extent);
+	for (;;) {
+		rc = admit(s, &c->extent, is_unmap);
 		if (rc)
 			return rc;
-	}
-	for (;;) {
-		while (!map_admit(s->map, &c->extent, is_unmap)) {
-			rc = store_checkpoint(s);
-			if (rc)
-				return rc;
-		}
 		rc = stream_append(s->stream, c);
 		if (rc == 0)
 			return background_after_write(s);

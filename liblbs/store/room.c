@@ -214,17 +214,19 @@ fill_for(lbs_store *s, uint32_t holes)
 }
 
 int
-store_room_admit(lbs_store *s, const struct extent *extent)
+store_room_admit(lbs_store *s, const struct extent *extent, uint32_t *fresh)
 {
 	uint32_t holes;
 	int rc, tries = 0;
 
 	/* Far from full: nothing needs to be looked up. */
+	*fresh = extent->count_blocks;
 	if (map_allows(s->map, extent->count_blocks))
 		return 0;
 	/* What is written over needs no room; the range is the caller's. */
 	rc = map_holes(s->map, extent->layer, extent->lba, extent->count_blocks,
 		       &holes);
+	*fresh = holes;
 	if (rc || !holes || map_allows(s->map, holes))
 		return rc;
 	rc = atomic_load(&s->card_full) ? LBS_ENOSPC : fill_for(s, holes);

@@ -99,7 +99,7 @@ say_nothing(lbs_store *s)
 	};
 	int rc = 0;
 
-	while (rc == 0 && !map_admit(s->map, &c.extent, 1))
+	while (rc == 0 && !map_admit(s->map, &c.extent, 1, 0))
 		rc = store_checkpoint(s);
 	if (rc)
 		return rc;

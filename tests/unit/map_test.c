@@ -116,7 +116,7 @@ apply(uint64_t lba, uint32_t count, int is_unmap)
 	struct map_change c = { .extent = { LAYER, count, lba } };
 	struct log_position behind = { ++recno, 1, 8 };
 
-	if (!map_admit(map, &c.extent, is_unmap)) {
+	if (!map_admit(map, &c.extent, is_unmap, 0)) {
 		recno--;
 		return 0;
 	}
@@ -233,15 +233,15 @@ what_was_set_aside_is_given_back(void **state)
 	uint32_t n = 0;
 
 	(void)state;
-	while (map_admit(map, &most, 0))
+	while (map_admit(map, &most, 0, 0))
 		n++;
 	assert_true(n > 10);
-	assert_false(map_admit(map, &most, 0));
+	assert_false(map_admit(map, &most, 0, 0));
 	assert_true(map_wants_checkpoint(map) == 0); /* nothing applied yet */
 	for (uint32_t i = 0; i < n; i++)
 		map_unadmit(map, &most, 0);
 	for (uint32_t i = 0; i < n; i++)
-		assert_true(map_admit(map, &most, 0));
+		assert_true(map_admit(map, &most, 0, 0));
 	for (uint32_t i = 0; i < n; i++)
 		map_unadmit(map, &most, 0);
 	limit_holds();
@@ -299,7 +299,7 @@ move(uint64_t lba, uint32_t count, const uint64_t *old, uint64_t position)
 	const struct extent e = { LAYER, count, lba };
 	uint32_t moved = 0, same = 0;
 
-	if (!map_admit(map, &e, 0))
+	if (!map_admit(map, &e, 0, 0))
 		return 0;
 	for (uint32_t i = 0; i < count; i++) {
 		if (model[lba + i] != old[i])
@@ -388,9 +388,15 @@ so_many_blocks_may_live(void **state)
 	assert_true(map_allows(map, 30));
 	assert_false(map_allows(map, 31));
 	/* What is set aside counts, and what was applied. */
-	assert_true(map_admit(map, &e, 0));
+	assert_true(map_admit(map, &e, 0, 0));
 	assert_true(map_allows(map, 20));
 	assert_false(map_allows(map, 21));
+	/* Who comes beside looks and counts in one step; nothing new always may. */
+	assert_int_equal(map_admit(map, &e, 0, 21), LBS_ENOSPC);
+	assert_int_equal(map_admit(map, &e, 0, 0), 1);
+	map_unadmit(map, &e, 0);
+	assert_int_equal(map_admit(map, &e, 0, 20), 1);
+	map_unadmit(map, &e, 0);
 	map_unadmit(map, &e, 0);
 	assert_true(apply(5000, 10, 0));
 	assert_true(map_allows(map, 20));

@@ -6,6 +6,7 @@
 #include "tests/unit/store.h"
 
 #include <errno.h>
+#include <pthread.h>
 
 #include "liblbs/medium/medium.h"
 #include "liblbs/store/env.h"
@@ -324,6 +325,55 @@ full_internal_flash_stops_new_writes_before_harm(void **state)
 	flash_free = UINT64_MAX;
 }
 
+/* ---- many at once --------------------------------------------------------- */
+
+#define WRITERS 8
+
+/* Writes new blocks of a part of the disk, 1 MiB at a time, until one is refused. */
+static void *
+fill_part(void *arg)
+{
+	uint64_t part = *(uint64_t *)arg, at;
+	uint8_t *data = calloc(1, MIB);
+	int rc = data ? 0 : LBS_ENOMEM;
+
+	for (at = 0; rc == 0 && at < SIZE / WRITERS; at += MIB)
+		rc = lbs_vdisk_write(disk, data, MIB,
+				     part * (SIZE / WRITERS) + at, 0);
+	free(data);
+	return (void *)(intptr_t)rc;
+}
+
+/* Promise 9: what is let in may be written over for ever, so no more is let in than
+ * may live, however many ask at the same moment. */
+static void
+writers_together_are_let_in_no_further(void **state)
+{
+	pthread_t threads[WRITERS];
+	uint64_t parts[WRITERS];
+	int refused = 0;
+
+	(void)state;
+	for (uint64_t i = 0; i < WRITERS; i++) {
+		parts[i] = i;
+		assert_int_equal(pthread_create(&threads[i], NULL, fill_part,
+						&parts[i]), 0);
+	}
+	for (int i = 0; i < WRITERS; i++) {
+		void *rc;
+
+		pthread_join(threads[i], &rc);
+		if ((intptr_t)rc == LBS_ENOSPC)
+			refused++;
+		else
+			assert_int_equal((intptr_t)rc, 0);
+	}
+	assert_true(refused > 0);
+	assert_int_equal(lbs_store_checkpoint(store), 0);
+	assert_in_range(store_stat(LBS_STAT_LIVE_BLOCKS), 1,
+			store_stat(LBS_STAT_LIVE_BLOCKS_MAX));
+}
+
 /* ---- creating ------------------------------------------------------------------ */
 
 static int
@@ -372,6 +422,7 @@ main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(
 			a_card_full_below_its_capacity_is_no_space,
 			setup_closed, teardown),
+		STORY(writers_together_are_let_in_no_further),
 		STORY(full_internal_flash_stops_new_writes_before_harm),
 		STORY(sizes_that_cannot_be_are_refused),
 	};
