@@ -73,6 +73,9 @@ copy() { rm -rf flash card; cp -a good/flash good/card .; }
 # --- what works ---------------------------------------------------------------
 fresh
 holds "create says the truth about a lost phone" grep -q "recovery key" out
+holds "create -q says nothing else" test "$(wc -l <out)" -eq 1
+expect 0 - "$lbs" create --size 1M --data card/described flash/described.lbs
+holds "create describes what it made" grep -q "^  cipher" out
 holds "metadata is private" test "$(stat -c %a flash/a.lbs)" = 600
 holds "the card is marked .nomedia" test -e card/a/.nomedia
 expect 0 - "$lbs" info flash/a.lbs

@@ -328,11 +328,14 @@ tell(struct create *create)
 					    copy_json(&create->copy));
 		return report_json(report, json);
 	}
-	printf("%s: made, with the vdisk 'disk' of %s\n", report->store,
-	       size_format(create->options.size_bytes, size));
-	info_print(&info);
-	if (create->copy.image.name)
-		copy_print(&create->copy, "imported");
+	if (!report->quiet) {
+		printf("%s: made, with the vdisk 'disk' of %s\n",
+		       report->store,
+		       size_format(create->options.size_bytes, size));
+		info_print(&info);
+		if (create->copy.image.name)
+			copy_print(&create->copy, "imported");
+	}
 	printf("%s\n", warning());
 	return report_done(report);
 }
