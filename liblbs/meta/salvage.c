@@ -12,6 +12,10 @@
 #include "liblbs/meta/mapstore.h"
 #include "liblbs/meta/salvage_int.h"
 
+/* A checkpoint's number that none on the card is beyond: what lies there must not
+ * look as if a newer metadata file had written it. */
+#define CHECKPOINT_UNKNOWN (1ull << 32)
+
 /* How far the log must reach. Where that is not known, a promise that no card
  * can keep: the file is refused until the loss is accepted. */
 static int
@@ -24,7 +28,8 @@ put_promise(struct work *w)
 		if (w->pieces[i].first_recno > most)
 			most = w->pieces[i].first_recno;
 	if (!w->have_state) {
-		w->state = (struct meta_state){ (most >> 32) + 1, 0, most };
+		w->state = (struct meta_state){ (most >> 32) + 1,
+						CHECKPOINT_UNKNOWN, most };
 		if (w->piece_count)
 			w->state.checkpoint_recno =
 				w->pieces[0].first_recno - 1;
