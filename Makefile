@@ -164,7 +164,7 @@ check-units: $(UNIT:%=$(TESTBIN)/unit/%) ## the unit tests alone
 	tests/run -t 300 $(UNIT_RUNS)
 
 check-crash: tests ## power cuts at every write and sync, in every variant
-	tests/run -t 1800 "crash=$(TESTBIN)/crash_test --json $(BUILD)/crash.json" "tamper=$(TESTBIN)/tamper_test --all"
+	tests/run -t 3600 "crash=$(TESTBIN)/crash_test --json $(BUILD)/crash.json" "tamper=$(TESTBIN)/tamper_test --all"
 
 # Bugs planted one at a time, each in a copy of the one file that has it.
 check-planted: all tests ## bugs on purpose: does the suite named for each notice?
@@ -210,7 +210,7 @@ sim: $(TESTBIN)/sim_test ## the whole store under random faults (SEEDS= how many
 
 check-asan: ## the C tests under AddressSanitizer and UBSan
 	$(MAKE) BUILD=build-asan SAN=address,undefined CFLAGS='-O1 -g' tests build-asan/lbs-fuse
-	tests/run -t 900 $(foreach t,$(UNIT),"asan/$(t)=build-asan/tests/unit/$(t)") \
+	tests/run -t 1500 $(foreach t,$(UNIT),"asan/$(t)=build-asan/tests/unit/$(t)") \
 		"asan/lab=build-asan/tests/lab_test" "asan/restore=build-asan/tests/restore_test" "asan/fault=build-asan/tests/fault_test" \
 		"asan/moves=build-asan/tests/tamper_moves_test" \
 		"asan/sdcard=build-asan/tests/sdcard_test" "asan/sdcard-cut=build-asan/tests/sdcard_cut_test" \
@@ -221,7 +221,7 @@ check-asan: ## the C tests under AddressSanitizer and UBSan
 
 check-tsan: ## the C tests under ThreadSanitizer
 	$(MAKE) BUILD=build-tsan SAN=thread CFLAGS='-O1 -g' tests build-tsan/lbs-fuse
-	tests/run -t 900 $(foreach t,$(UNIT),"tsan/$(t)=build-tsan/tests/unit/$(t)") \
+	tests/run -t 1500 $(foreach t,$(UNIT),"tsan/$(t)=build-tsan/tests/unit/$(t)") \
 		"tsan/lab=build-tsan/tests/lab_test" "tsan/restore=build-tsan/tests/restore_test" "tsan/fault=build-tsan/tests/fault_test" \
 		$(foreach d,library queue fuse,"tsan/conformance-$(d)=LBS_BUILD_ROOT=build-tsan build-tsan/tests/conformance_test $(d)")
 
