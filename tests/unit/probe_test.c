@@ -40,7 +40,7 @@ remove_work(void **state)
 static void
 put(const char *name, const char *text)
 {
-	char path[512];
+	char path[512] = "";
 	FILE *f;
 
 	snprintf(path, sizeof path, "%s/%s", work, name);
@@ -146,7 +146,7 @@ places(void **state)
 	struct card_facts facts = { .fs = CARD_FS_OTHER, .has_partition = 1,
 				    .cluster_bytes = 4096 };
 	uint64_t first, later;
-	char path[512];
+	char path[512] = "";
 	int fd, err;
 
 	(void)state;
