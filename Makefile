@@ -277,7 +277,7 @@ demo: ## the main job on a real disk image, told as a story
 
 $(BUILD)/bench/micro $(BUILD)/bench/speed: $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/bench/kit.o $(LIB)
 	$(LINK) $^ $(LDLIBS)
-$(BUILD)/bench/clean: $(BUILD)/bench/clean.o $(LIB)
+$(BUILD)/bench/clean: $(call OBJ,bench/clean.c bench/thin.c bench/nocipher.c) $(LIB)
 	$(LINK) $^ -Wl,--wrap=aead_seal -Wl,--wrap=aead_open $(LDLIBS)
 $(BUILD)/bench/queue: $(BUILD)/bench/queue.o $(LIB)
 	$(LINK) $^ $(LDLIBS)
@@ -289,7 +289,7 @@ bench-zip: all ## what compression saves and costs on a real file system (QUICK=
 	bench/zip.sh $(if $(JSON),--json $(JSON))
 bench-clean: $(BUILD)/bench/clean ## the cleaner in steady state beside theory (QUICK=1: shorter)
 	$< $(if $(JSON),--json $(JSON))
-$(BUILD)/bench/big: $(BUILD)/bench/big.o $(LIB)
+$(BUILD)/bench/big: $(call OBJ,bench/big.c bench/nocipher.c) $(LIB)
 	$(LINK) $^ $(foreach f,aead_seal aead_open,-Wl,--wrap=$(f)) $(LDLIBS)
 .PHONY: bench-big
 bench-big: $(BUILD)/bench/big ## the bounds on a big volume (VDISK=256 and WRITE=64 GiB; a GiB of memory)

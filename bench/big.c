@@ -22,7 +22,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "crypto/aead.h"
 #include "lbs.h"
 #include "liblbs/store/internal.h"
 
@@ -31,43 +30,6 @@
 #define SEGMENT (16u << 20)
 #define WHOLE 4u		/* segments that are kept whole */
 #define TAIL (128u << 10)	/* of the others, for the index */
-
-/* ---- the cipher that does nothing ---------------------------------------- */
-
-int __wrap_aead_seal(int cipher, const uint8_t *key, const uint8_t *nonce,
-		     const void *ad, size_t ad_len, const void *m, size_t m_len,
-		     void *c);
-int __wrap_aead_open(int cipher, const uint8_t *key, const uint8_t *nonce,
-		     const void *ad, size_t ad_len, const void *c, size_t c_len,
-		     void *m);
-
-static int
-is_frame(const void *ad, size_t ad_len)
-{
-	return ad_len >= 4 && memcmp(ad, "LBSf", 4) == 0;
-}
-
-int
-__wrap_aead_seal(int cipher, const uint8_t *key, const uint8_t *nonce,
-		 const void *ad, size_t ad_len, const void *m, size_t m_len,
-		 void *c)
-{
-	(void)cipher, (void)key, (void)nonce;
-	if (!is_frame(ad, ad_len))
-		memmove(c, m, m_len);
-	return 0;
-}
-
-int
-__wrap_aead_open(int cipher, const uint8_t *key, const uint8_t *nonce,
-		 const void *ad, size_t ad_len, const void *c, size_t c_len,
-		 void *m)
-{
-	(void)cipher, (void)key, (void)nonce;
-	if (!is_frame(ad, ad_len))
-		memmove(m, c, c_len - TAG_BYTES);
-	return 0;
-}
 
 /* ---- the card ------------------------------------------------------------ */
 
@@ -302,7 +264,7 @@ work(uint64_t vdisk, uint64_t bytes)
 	tell("held by internal flash", held, "MiB, at most");
 	tell("the same, per GiB mapped", held_mib() * GIB / BLOCK_BYTES /
 	     (double)s[LBS_STAT_LIVE_BLOCKS], "MiB, at the end");
-	for (done = 0; done < 510 * MIB; done += FRAME_BYTES + 88)
+	for (done = 0; done < 510 * MIB; done += FRAME_BYTES + 88 + INDEX_ENTRY_BYTES)
 		write_block(v, vdisk / BLOCK_BYTES);
 	lbs_store_stat(store, s);
 	must(s[LBS_STAT_CHECKPOINTS] == count + 1 ? 0 : LBS_EINTERNAL,

@@ -22,109 +22,24 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "crypto/aead.h"
+#include "bench/thin.h"
 #include "lbs.h"
 #include "liblbs/store/internal.h"
 
 #define MIB (1u << 20)
-#define TAIL_BYTES (segment_bytes / 64) /* of each segment: its index */
 #define CHUNK (64u * MIB)
 
 static uint32_t segment_bytes = MIB;
-
-/* ---- the cipher that does nothing ---------------------------------------- */
-
-int __wrap_aead_seal(int cipher, const uint8_t *key, const uint8_t *nonce,
-		     const void *ad, size_t ad_len, const void *m, size_t m_len,
-		     void *c);
-int __wrap_aead_open(int cipher, const uint8_t *key, const uint8_t *nonce,
-		     const void *ad, size_t ad_len, const void *c, size_t c_len,
-		     void *m);
-
-/* A block of the guest's, which nobody will look at (FORMAT.md section 3). */
-static int
-is_frame(const void *ad, size_t ad_len)
-{
-	return ad_len >= 4 && memcmp(ad, "LBSf", 4) == 0;
-}
-
-int
-__wrap_aead_seal(int cipher, const uint8_t *key, const uint8_t *nonce,
-		 const void *ad, size_t ad_len, const void *m, size_t m_len,
-		 void *c)
-{
-	(void)cipher, (void)key, (void)nonce;
-	if (!is_frame(ad, ad_len))
-		memmove(c, m, m_len);
-	return 0;
-}
-
-int
-__wrap_aead_open(int cipher, const uint8_t *key, const uint8_t *nonce,
-		 const void *ad, size_t ad_len, const void *c, size_t c_len,
-		 void *m)
-{
-	(void)cipher, (void)key, (void)nonce;
-	if (!is_frame(ad, ad_len))
-		memmove(m, c, c_len - TAG_BYTES);
-	return 0;
-}
 
 /* ---- the card ------------------------------------------------------------ */
 
 struct thin_card {
 	struct medium base;
-	uint32_t segments;
-	uint8_t *kept;		/* of each segment: its first page and its tail */
+	struct thin thin;
 	uint8_t card_file[CARD_FILE_BYTES];
 	uint64_t sizes[4096];
 	uint64_t clock_ns;
 };
-
-#define KEPT_BYTES (PAGE_BYTES + TAIL_BYTES)
-
-/* Copies what is kept of [at, at + len) of a segment from or to buf. */
-static void
-thin_copy(struct thin_card *t, uint32_t segment, uint32_t at, uint8_t *buf,
-	  uint32_t len, int to_card)
-{
-	const struct {
-		uint32_t from, to, place;
-	} zones[2] = { { 0, PAGE_BYTES, 0 },
-		       { segment_bytes - TAIL_BYTES, segment_bytes, PAGE_BYTES } };
-	uint8_t *kept = t->kept + (size_t)segment * KEPT_BYTES;
-
-	for (int z = 0; z < 2; z++) {
-		uint32_t from = at > zones[z].from ? at : zones[z].from;
-		uint32_t to = at + len < zones[z].to ? at + len : zones[z].to;
-		uint8_t *there;
-
-		if (from >= to)
-			continue;
-		there = kept + zones[z].place + (from - zones[z].from);
-		if (to_card)
-			memcpy(there, buf + (from - at), to - from);
-		else
-			memcpy(buf + (from - at), there, to - from);
-	}
-}
-
-static void
-thin_span(struct thin_card *t, uint32_t file, uint64_t offset, uint8_t *buf,
-	  size_t len, int to_card)
-{
-	while (len) {
-		uint32_t segment = (uint32_t)(file * (CHUNK / segment_bytes) +
-					      offset / segment_bytes);
-		uint32_t at = offset % segment_bytes;
-		uint32_t n = segment_bytes - at < len ? segment_bytes - at : (uint32_t)len;
-
-		thin_copy(t, segment, at, buf, n, to_card);
-		buf += n;
-		offset += n;
-		len -= n;
-	}
-}
 
 static int
 thin_open(struct medium *m, uint32_t file, int flags)
@@ -155,7 +70,7 @@ thin_pread(struct medium *m, uint32_t file, void *buf, size_t len,
 		return (ssize_t)len;
 	}
 	t->clock_ns += 200000 + 15 * len;
-	thin_span(t, file, offset, buf, len, 0);
+	thin_copy(&t->thin, file * (uint64_t)CHUNK + offset, buf, len, 0);
 	return (ssize_t)len;
 }
 
@@ -172,8 +87,8 @@ thin_pwritev(struct medium *m, uint32_t file, const struct iovec *iov, int n,
 			       iov[i].iov_len);
 		} else {
 			t->clock_ns += 40 * iov[i].iov_len;
-			thin_span(t, file, offset, iov[i].iov_base,
-				  iov[i].iov_len, 1);
+			thin_copy(&t->thin, file * (uint64_t)CHUNK + offset,
+				  iov[i].iov_base, iov[i].iov_len, 1);
 			if (offset + iov[i].iov_len > t->sizes[file])
 				t->sizes[file] = offset + iov[i].iov_len;
 		}
@@ -357,9 +272,9 @@ run(struct run *r)
 	begun = wall_ns();
 	seed = 88172645463325252ull;
 	t->base.ops = &thin_ops;
-	t->segments = r->segments;
-	t->kept = calloc(r->segments, KEPT_BYTES);
-	if (!t->kept || !mkdtemp(dir))
+	if (thin_init(&t->thin, (uint64_t)r->segments * segment_bytes,
+		      segment_bytes) ||
+	    !mkdtemp(dir))
 		must(LBS_ENOMEM, "make room for the card");
 	snprintf(path, sizeof path, "%s/corp.lbs", dir);
 	env.meta_path = path;
@@ -374,7 +289,7 @@ run(struct run *r)
 	work(r, t, s, v, blocks);
 	lbs_vdisk_close(v);
 	must(lbs_store_close(s), "close");
-	free(t->kept);
+	thin_free(&t->thin);
 	free(t);
 	snprintf(command, sizeof command, "rm -r %s", dir);
 	if (system(command))

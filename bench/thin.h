@@ -1,9 +1,7 @@
 /*
- * thin.h - what a benchmark of the log leaves out: a cipher that does nothing
- * to the guest's blocks, and chunk files that keep only what the engine reads
- * back of them (the beginning and the end of each segment: header and index).
- * Link with
- * --wrap=aead_seal --wrap=aead_open. What the guest wrote cannot be read.
+ * thin.h - chunk files that keep only what the engine reads back of them: the
+ * beginning and the end of each segment, where header and index are. For benches
+ * whose blocks nobody reads: see nocipher.c.
  */
 #ifndef LBS_BENCH_THIN_H
 #define LBS_BENCH_THIN_H

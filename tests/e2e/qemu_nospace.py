@@ -4,16 +4,15 @@
 another client's discards; after "cont" the write that was refused completes. Twice;
 then the guest finds all it wrote, and so do we. The guest is tests/guest/guest.S.
 """
-import json
 import os
 import shutil
-import socket
 import struct
 import subprocess
 import sys
 
 import nbd
 from nbdlab import ROOT, Lab, Score, seeded, wait_until
+from qmp import Qmp
 
 BLOCK = 4096
 GUEST_BLOCKS = 640		# behind its first MiB
@@ -23,38 +22,6 @@ MIB = 1 << 20
 
 rng = seeded()
 score = Score()
-
-
-class Qmp:
-    """QEMU's monitor: commands, and the events that came meanwhile."""
-
-    def __init__(self, path):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(path)
-        self.lines = self.sock.makefile("r")
-        self.events = []
-        json.loads(self.lines.readline())
-        self.do("qmp_capabilities")
-
-    def do(self, command):
-        self.sock.sendall(json.dumps({"execute": command}).encode())
-        while True:
-            said = json.loads(self.lines.readline())
-            if "event" in said:
-                self.events.append(said)
-            elif "error" in said:
-                raise RuntimeError(f"{command}: {said['error']['desc']}")
-            else:
-                return said["return"]
-
-    def paused(self):
-        return self.do("query-status")["status"] == "io-error"
-
-    def take(self, name):
-        """The events of that name since the last time."""
-        found = [e for e in self.events if e["event"] == name]
-        self.events = [e for e in self.events if e["event"] != name]
-        return found
 
 
 def can_write(h, block):
@@ -104,7 +71,7 @@ def start_qemu(lab, monitor):
 def wait_paused(qemu, qmp, which):
     """1 if QEMU has paused the guest for want of room, as it should say."""
     if not score.check(f"{which} pause", wait_until(
-            lambda: qemu.poll() is None and qmp.paused(), 120),
+            lambda: qemu.poll() is None and qmp.status() == "io-error", 120),
             f"QEMU's status is {qemu.poll()}"):
         return False
     errors = qmp.take("BLOCK_IO_ERROR")
