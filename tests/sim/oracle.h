@@ -27,6 +27,9 @@
  *     no checkpoint knows; and what tells that internal flash is old lies on the
  *     card, so that hurt in both a store may look whole. Then each block is in
  *     a state of some time, or an error, as with a loss accepted.
+ *   - A store that went on with an older internal flash may at any time come upon a
+ *     segment that the newer one had written, where nothing else was left to tell:
+ *     then it stops with stale-metadata before it writes over it.
  *   - Hurt is forgotten when the store was closed cleanly, opened, and all of it
  *     looked at: from then on only what could not be read may be unreadable.
  */
