@@ -8,8 +8,8 @@ export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C DEBIAN_FRONTEND=no
 exec 3<>/dev/ttyS1 </dev/null >/dev/ttyS0 2>&1
 stty -F /dev/ttyS1 raw -echo
 stop=/run/guest/stop
-mkdir -p /var/tmp/steps/files /var/tmp/steps/moved /var/tmp/steps/fill
-cd /var/tmp/steps || exit 1
+mkdir -p /var/lib/steps/files /var/lib/steps/moved /var/lib/steps/fill
+cd /var/lib/steps || exit 1
 
 say() { echo "$*" >&3; }
 lines() { grep -c .; }
