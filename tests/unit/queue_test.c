@@ -241,6 +241,7 @@ no_more_than_depth_is_taken(void **state)
 {
 	struct lbs_completion c[16];
 	struct lbs_request r[12];
+	unsigned seen = 0;
 	int n = 0;
 
 	(void)state;
@@ -261,8 +262,10 @@ no_more_than_depth_is_taken(void **state)
 		assert_true(got > 0);
 		n += got;
 	}
-	for (int i = 0; i < 8; i++) /* one thread: in the order of submission */
-		assert_ptr_equal(c[i].user, &r[i]);
+	/* Each once; in no order, for who drains performs beside the thread. */
+	for (int i = 0; i < 11; i++)
+		seen |= 1u << ((struct lbs_request *)c[i].user - r);
+	assert_int_equal(seen, 0x7ff);
 	assert_int_equal(lbs_queue_wait(queue, c, 16), 0);
 	assert_int_equal(lbs_queue_close(queue), 0);
 }
