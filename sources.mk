@@ -15,7 +15,8 @@ LIBLBS_SRC := $(CRYPTO_SRC) $(ZIP_SRC) $(FORMAT_SRC) \
               liblbs/store/create.c liblbs/store/fit.c liblbs/store/look.c liblbs/store/posix.c liblbs/store/open.c liblbs/store/load.c \
               liblbs/store/replay.c liblbs/store/judge.c liblbs/store/resume.c \
               liblbs/store/session.c liblbs/store/fail.c liblbs/store/vdisk.c \
-              liblbs/store/ahead.c liblbs/store/prefetch.c liblbs/store/io.c liblbs/store/holes.c liblbs/store/flush.c liblbs/store/checkpoint.c liblbs/store/slice.c liblbs/store/mapwrite.c \
+              liblbs/store/ahead.c liblbs/store/prefetch.c liblbs/store/cursor.c liblbs/store/read.c liblbs/store/write.c \
+              liblbs/store/discard.c liblbs/store/holes.c liblbs/store/flush.c liblbs/store/checkpoint.c liblbs/store/slice.c liblbs/store/mapwrite.c \
               liblbs/store/fill.c liblbs/store/run.c liblbs/store/fork.c liblbs/store/card.c liblbs/store/stat.c \
               liblbs/store/range.c liblbs/store/background.c liblbs/store/metaroom.c \
               liblbs/store/victim.c liblbs/store/clean.c liblbs/store/clean_list.c liblbs/store/clean_now.c liblbs/store/shrink.c liblbs/store/room.c liblbs/store/short.c \

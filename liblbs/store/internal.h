@@ -245,10 +245,6 @@ void store_clean_tick(lbs_store *s);
  * to be gained, or an error. tries counts from 0. */
 int store_make_room(lbs_store *s, unsigned tries);
 
-/* holes.c: *lba is where a region begins: moves it on, at most to end, over regions
- * of which nothing is mapped. */
-int store_skip_hole(lbs_store *s, uint32_t layer, uint64_t *lba, uint64_t end);
-
 /* flush.c */
 int store_flush(lbs_store *s);
 /* Syncs the chunks that a stream has written since the last time; chunks is
