@@ -68,15 +68,18 @@ VM        := $(BUILD)/vm
 LAB_OBJ   := $(call OBJ,$(LAB_SRC))
 TEST_LIBS := $(LDLIBS) $(shell pkg-config --libs cmocka 2>/dev/null)
 UNIT      := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*_test.c))
-C_TESTS   := $(UNIT:%=$(TESTBIN)/unit/%) $(patsubst %,$(TESTBIN)/%,lab_test restore_test crash_test io_error_test oom_test tools_test \
-             fault_test salvage_test format_doc_test tamper_test tamper_moves_test tamper_posix_test sim_test conformance_test \
-             sdcard_test sdcard_cut_test oncard_test)
+LAB_PARTS := lab lab_sqlite lab_model
+STORES    := restore fault beside full clean
+TAMPERS   := tamper_moves tamper_replay tamper_files
+DOCS      := format_doc format_example
+C_TESTS   := $(UNIT:%=$(TESTBIN)/unit/%) $(patsubst %,$(TESTBIN)/%_test,$(LAB_PARTS) $(STORES) $(TAMPERS) $(DOCS) \
+             crash io_error oom tools salvage tamper tamper_posix sim conformance sdcard sdcard_cut oncard)
 
 $(TESTBIN)/%: $(BUILD)/tests/%.o $(LAB_OBJ) $(LIB)
 	@mkdir -p $(@D)
 	$(LINK) $^ -Wl,--wrap=aead_seal $(TEST_LIBS)
 # Its example is made with known random bytes.
-$(TESTBIN)/format_doc_test: LDFLAGS += -Wl,--wrap=secret_random -Wl,--wrap=secret_unique
+$(TESTBIN)/format_example_test: LDFLAGS += -Wl,--wrap=secret_random -Wl,--wrap=secret_unique
 $(TESTBIN)/tools_test: $(call OBJ,$(COMMON_SRC))
 # The modelled card of the benchmarks: without the engine.
 $(TESTBIN)/sdcard_test $(TESTBIN)/sdcard_cut_test $(TESTBIN)/oncard_test: \
@@ -107,12 +110,11 @@ $(TESTBIN)/pull.so: tests/e2e/pull.c
 tests: $(C_TESTS) $(VM)/nbdkit-powercut-filter.so ## build the C tests
 
 UNIT_RUNS  = $(foreach t,$(UNIT),"unit/$(t)=$(TESTBIN)/unit/$(t)")
-LAB_RUNS   = "lab=$(TESTBIN)/lab_test" "restore=$(TESTBIN)/restore_test" "fault=$(TESTBIN)/fault_test" "tools=$(TESTBIN)/tools_test" \
-             "salvage=$(TESTBIN)/salvage_test" "sdcard=$(TESTBIN)/sdcard_test" "sdcard-cut=$(TESTBIN)/sdcard_cut_test" "oncard=$(TESTBIN)/oncard_test" \
+LAB_RUNS   = $(foreach t,$(LAB_PARTS) $(STORES) $(TAMPERS) $(DOCS),"$(subst _,-,$(t))=$(TESTBIN)/$(t)_test") \
+             "tools=$(TESTBIN)/tools_test" "salvage=$(TESTBIN)/salvage_test" "sdcard=$(TESTBIN)/sdcard_test" "sdcard-cut=$(TESTBIN)/sdcard_cut_test" "oncard=$(TESTBIN)/oncard_test" \
              "oncard-lbs=$(BUILD)/bench/oncard/oncard target=lbs disk=64M util=0.5 sync=32 warm=40000 ops=2000" \
              "io-error=$(TESTBIN)/io_error_test --json $(BUILD)/io-error.json" "oom=$(TESTBIN)/oom_test --json $(BUILD)/oom.json" \
-             "format-doc=$(TESTBIN)/format_doc_test" "tamper-quick=$(TESTBIN)/tamper_test" \
-             "tamper-moves=$(TESTBIN)/tamper_moves_test" "tamper-posix=$(TESTBIN)/tamper_posix_test"
+             "tamper-quick=$(TESTBIN)/tamper_test" "tamper-posix=$(TESTBIN)/tamper_posix_test"
 CONFORMANCE_RUNS = $(foreach d,library queue nbd fuse,"conformance/$(d)=LBS_BUILD_ROOT=$(OUT) $(TESTBIN)/conformance_test $(d)")
 E2E_RUNS   = "e2e/edges=/usr/bin/python3 tests/e2e/nbd_edges.py" \
              "e2e/clients=tests/e2e/nbd_clients.sh" \
@@ -154,7 +156,7 @@ check: deps ## install what is missing, build, run the tests
 	tests/run -t 300 $(UNIT_RUNS) $(LAB_RUNS) \
 		"crash-quick=$(TESTBIN)/crash_test --quick --json $(BUILD)/crash-quick.json" \
 		"sim-quick=$(TESTBIN)/sim_test --seeds 60" \
-		"layers=tests/layers_test.sh" "install=tests/install_test.sh" "abi=tests/abi_test.sh" "manual=/usr/bin/python3 tests/manual_test.py" "cli=tests/cli_test.sh" \
+		"layers=tests/layers_test.sh" "named=tests/named_test.sh" "install=tests/install_test.sh" "abi=tests/abi_test.sh" "manual=/usr/bin/python3 tests/manual_test.py" "cli=tests/cli_test.sh" \
 		$(CONFORMANCE_RUNS) $(E2E_RUNS) $(ATTACK_RUNS) \
 		"clang=$(MAKE) -s BUILD=build-clang CC=clang CFLAGS='-O2 -g -Werror' all" \
 		-t 600 "valgrind=$(MAKE) -s check-valgrind"
@@ -211,8 +213,7 @@ sim: $(TESTBIN)/sim_test ## the whole store under random faults (SEEDS= how many
 check-asan: ## the C tests under AddressSanitizer and UBSan
 	$(MAKE) BUILD=build-asan SAN=address,undefined CFLAGS='-O1 -g' tests build-asan/lbs-fuse
 	tests/run -t 1500 $(foreach t,$(UNIT),"asan/$(t)=build-asan/tests/unit/$(t)") \
-		"asan/lab=build-asan/tests/lab_test" "asan/restore=build-asan/tests/restore_test" "asan/fault=build-asan/tests/fault_test" \
-		"asan/moves=build-asan/tests/tamper_moves_test" \
+		$(foreach t,$(LAB_PARTS) $(STORES) $(TAMPERS),"asan/$(t)=build-asan/tests/$(t)_test") \
 		"asan/sdcard=build-asan/tests/sdcard_test" "asan/sdcard-cut=build-asan/tests/sdcard_cut_test" \
 		"asan/io-error=build-asan/tests/io_error_test --every 4" "asan/oom=build-asan/tests/oom_test --every 5" \
 		"asan/crash-few=build-asan/tests/crash_test --few" \
@@ -222,23 +223,23 @@ check-asan: ## the C tests under AddressSanitizer and UBSan
 check-tsan: ## the C tests under ThreadSanitizer
 	$(MAKE) BUILD=build-tsan SAN=thread CFLAGS='-O1 -g' tests build-tsan/lbs-fuse
 	tests/run -t 1500 $(foreach t,$(UNIT),"tsan/$(t)=build-tsan/tests/unit/$(t)") \
-		"tsan/lab=build-tsan/tests/lab_test" "tsan/restore=build-tsan/tests/restore_test" "tsan/fault=build-tsan/tests/fault_test" \
+		$(foreach t,$(LAB_PARTS) $(STORES),"tsan/$(t)=build-tsan/tests/$(t)_test") \
 		$(foreach d,library queue fuse,"tsan/conformance-$(d)=LBS_BUILD_ROOT=build-tsan build-tsan/tests/conformance_test $(d)")
 
 # Under qemu-user: the units, a few power cuts, stores that go there and back.
 ARMS := arm64 armhf
 # All of --few is some 200 s of processor time, for each.
 ARM_CRASH ?= --few --only create
-ARM_TESTS = $(patsubst %,$(1)/tests/%,$(UNIT:%=unit/%) lab_test crash_test format_doc_test arm/vdisk golden/make)
+ARM_TESTS = $(patsubst %,$(1)/tests/%,$(UNIT:%=unit/%) $(LAB_PARTS:%=%_test) $(DOCS:%=%_test) \
+            crash_test arm/vdisk golden/make)
 .PHONY: check-arm
 check-arm: all ## cross-built for arm64 and armhf, run under qemu-user, stores exchanged
 	@tools/deps arm
 	$(MAKE) $(call ARM_TESTS,$(BUILD))
 	set -e; $(foreach a,$(ARMS),tools/cross $(a) make -s all $(call ARM_TESTS,build-$(a));)
 	tests/run -t 900 $(foreach a,$(ARMS),$(foreach t,$(UNIT),"$(a)/$(t)=tools/cross $(a) run build-$(a)/tests/unit/$(t)") \
-		"$(a)/lab=tools/cross $(a) run build-$(a)/tests/lab_test" \
+		$(foreach t,$(LAB_PARTS) $(DOCS),"$(a)/$(t)=tools/cross $(a) run build-$(a)/tests/$(t)_test") \
 		"$(a)/crash=tools/cross $(a) run build-$(a)/tests/crash_test $(ARM_CRASH)" \
-		"$(a)/format-doc=tools/cross $(a) run build-$(a)/tests/format_doc_test" \
 		"$(a)/exchange=tests/arm/exchange.sh $(a)")
 
 check-valgrind: tests

@@ -55,3 +55,17 @@ void check_work(struct world *w, uint64_t salt, int rounds)
 		assert_code(w, world_flush(w), 0);
 	}
 }
+
+void check_write_over(struct world *w, uint64_t end, uint64_t seed, int writes)
+{
+	uint64_t rng = sim_mix(seed, 11), block, count;
+	int i;
+
+	for (i = 0; i < writes; i++) {
+		block = sim_random(&rng) % end;
+		count = i % 16 ? 1 : 1 + sim_random(&rng) % (end - block);
+		assert_code(w, world_write(w, block * MODEL_BLOCK,
+					   count * MODEL_BLOCK,
+					   i % 64 == 5 ? LBS_FUA : 0), 0);
+	}
+}

@@ -21,5 +21,7 @@ void check_model(struct world *w, const char *file, int line);
 struct world *check_made(const struct world_shape *shape);
 /* Word-aligned writes here and there, each pair flushed. */
 void check_work(struct world *w, uint64_t salt, int rounds);
+/* Writes over what lies below block end, a block or many at a time. */
+void check_write_over(struct world *w, uint64_t end, uint64_t seed, int writes);
 
 #endif
