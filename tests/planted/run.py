@@ -49,6 +49,8 @@ WRAPS = {
     "oom_test": ["malloc", "calloc", "realloc", "free", "sodium_malloc",
                  "sodium_free"],
 }
+# Suites of several files: the directory of the others.
+PARTS = {"crash_test": "crash"}
 
 
 class Wrong(Exception):
@@ -131,6 +133,7 @@ def link(out, test, objects):
     wraps = ["aead_seal"] + WRAPS.get(test, [])
     build([*shlex.split(env["PLANTED_CC"]), "-o", str(out),
            str(build_dir / "tests" / f"{test}.o"),
+           *sorted(map(str, build_dir.glob(f"tests/{PARTS.get(test)}/*.o"))),
            *shlex.split(env["PLANTED_LAB"]), *objects, env["PLANTED_LIB"],
            *[f"-Wl,--wrap={w}" for w in wraps],
            *shlex.split(env["PLANTED_LIBS"])], "does not link")
