@@ -280,7 +280,7 @@ demo: ## the main job on a real disk image, told as a story
 
 $(BUILD)/bench/micro $(BUILD)/bench/speed: $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/bench/kit.o $(LIB)
 	$(LINK) $^ $(LDLIBS)
-$(BUILD)/bench/clean: $(call OBJ,bench/clean.c bench/thin.c bench/nocipher.c) $(LIB)
+$(BUILD)/bench/clean: $(call OBJ,bench/clean.c bench/kit.c bench/thin.c bench/nocipher.c) $(LIB)
 	$(LINK) $^ -Wl,--wrap=aead_seal -Wl,--wrap=aead_open $(LDLIBS)
 $(BUILD)/bench/queue: $(BUILD)/bench/queue.o $(LIB)
 	$(LINK) $^ $(LDLIBS)

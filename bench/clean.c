@@ -22,11 +22,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/idle.h"
+#include "bench/kit.h"
 #include "bench/thin.h"
 #include "lbs.h"
 #include "liblbs/store/internal.h"
 
-#define MIB (1u << 20)
 #define CHUNK (64u * MIB)
 
 static uint32_t segment_bytes = MIB;
@@ -97,30 +98,10 @@ thin_pwritev(struct medium *m, uint32_t file, const struct iovec *iov, int n,
 	return 0;
 }
 
-static int
-thin_sync(struct medium *m, uint32_t file)
-{
-	(void)m, (void)file;
-	return 0;
-}
-
-static int
-thin_nothing(struct medium *m)
-{
-	(void)m;
-	return 0;
-}
-
-static void
-thin_close(struct medium *m)
-{
-	(void)m;
-}
-
 static const struct medium_ops thin_ops = {
 	.open = thin_open, .size = thin_size, .pread = thin_pread,
-	.pwritev = thin_pwritev, .sync = thin_sync, .sync_dir = thin_nothing,
-	.lock = thin_nothing, .remove = thin_sync, .close = thin_close,
+	.pwritev = thin_pwritev, .sync = idle_file, .sync_dir = idle_card,
+	.lock = idle_card, .remove = idle_file, .close = idle_close,
 };
 
 /* ---- a run --------------------------------------------------------------- */
@@ -137,33 +118,7 @@ struct run {
 	double seconds;
 };
 
-static void
-must(int rc, const char *what)
-{
-	if (rc) {
-		fprintf(stderr, "clean: %s: %s\n", what, lbs_strerror(rc));
-		exit(1);
-	}
-}
-
-static void
-say(void *ctx, int level, int code, const char *sentence)
-{
-	(void)ctx, (void)code;
-	if (level <= LBS_LOG_WARNING)
-		fprintf(stderr, "clean: %s\n", sentence);
-}
-
 static uint64_t seed;
-
-static uint64_t
-draw(uint64_t below)
-{
-	seed ^= seed >> 12;
-	seed ^= seed << 25;
-	seed ^= seed >> 27;
-	return (seed * 2685821657736338717ull >> 16) % below;
-}
 
 static uint64_t
 wall_ns(void)
@@ -180,8 +135,8 @@ next_block(const struct run *r, uint64_t blocks)
 	uint64_t hot = blocks / 10;
 
 	if (!r->skewed)
-		return draw(blocks);
-	return draw(10) ? draw(hot) : hot + draw(blocks - hot);
+		return draw_from(&seed, blocks);
+	return draw_from(&seed, 10) ? draw_from(&seed, hot) : hot + draw_from(&seed, blocks - hot);
 }
 
 static int

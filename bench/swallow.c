@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "bench/idle.h"
 #include "crypto/aead.h"
 #include "crypto/secret.h"
 #include "liblbs/format/card.h"
@@ -92,28 +93,8 @@ card_pwritev(struct medium *m, uint32_t file, const struct iovec *iov, int n,
 	return 0;
 }
 
-static int
-card_nothing(struct medium *m)
-{
-	(void)m;
-	return 0;
-}
-
-static int
-card_sync(struct medium *m, uint32_t file)
-{
-	(void)m, (void)file;
-	return 0;
-}
-
-static void
-card_close(struct medium *m)
-{
-	(void)m;
-}
-
 const struct medium_ops swallow_ops = {
 	.open = card_open, .size = card_length, .pread = card_pread,
-	.pwritev = card_pwritev, .sync = card_sync, .sync_dir = card_nothing,
-	.lock = card_nothing, .remove = card_sync, .close = card_close,
+	.pwritev = card_pwritev, .sync = idle_file, .sync_dir = idle_card,
+	.lock = idle_card, .remove = idle_file, .close = idle_close,
 };

@@ -14,8 +14,6 @@
 #include "tools/common/keyopt.h"
 #include "tools/copy.h"
 
-enum { OPT_VDISK, OPT_FORMAT, OPT_NO_VERIFY, OPT_DATA };
-
 static const struct option_spec options[] = {
 	{ "vdisk", 0, "NAME", "read this one (disk)" },
 	{ "format", 'f', "NAME", "raw, qcow2, vmdk, vhdx, vpc, vdi, ... (by the file's name, or raw)" },
@@ -41,24 +39,7 @@ static const struct command_spec spec = {
 static int
 set(void *ctx, int option, const char *value)
 {
-	struct copy *copy = ctx;
-
-	switch (option) {
-	case OPT_VDISK:
-		copy->vdisk = value;
-		return OPTIONS_GO;
-	case OPT_FORMAT:
-		return image_set_format(copy->report, value,
-					copy->image.format);
-	case OPT_NO_VERIFY:
-		copy->no_verify = 1;
-		return OPTIONS_GO;
-	case OPT_DATA:
-		copy->data_dir = value;
-		return OPTIONS_GO;
-	default:
-		return keyopt_refuse(copy->report, options[option].name);
-	}
+	return copy_set(ctx, &options[option], value);
 }
 
 /* Claims the name with an empty file of our own; path and format are set. */

@@ -7,8 +7,6 @@
 #include "tools/common/size.h"
 #include "tools/copy.h"
 
-enum { OPT_VDISK, OPT_FORMAT, OPT_FOLLOW, OPT_NO_VERIFY, OPT_DATA };
-
 static const struct option_spec options[] = {
 	{ "vdisk", 0, "NAME", "write to this one (disk)" },
 	{ "format", 'f', "NAME", "of the image: raw, qcow2, vmdk, vhdx, vpc, vdi, ..." },
@@ -37,27 +35,7 @@ static const struct command_spec spec = {
 static int
 set(void *ctx, int option, const char *value)
 {
-	struct copy *copy = ctx;
-
-	switch (option) {
-	case OPT_VDISK:
-		copy->vdisk = value;
-		return OPTIONS_GO;
-	case OPT_FORMAT:
-		return image_set_format(copy->report, value,
-					copy->image.format);
-	case OPT_FOLLOW:
-		copy->image.follow = 1;
-		return OPTIONS_GO;
-	case OPT_NO_VERIFY:
-		copy->no_verify = 1;
-		return OPTIONS_GO;
-	case OPT_DATA:
-		copy->data_dir = value;
-		return OPTIONS_GO;
-	default:
-		return keyopt_refuse(copy->report, options[option].name);
-	}
+	return copy_set(ctx, &options[option], value);
 }
 
 static int

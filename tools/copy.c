@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "tools/common/keyopt.h"
 #include "tools/common/size.h"
 #include "tools/ctl_client.h"
 #include "tools/qemu.h"
@@ -19,6 +20,27 @@
 #define SPARSE_SIZE "4k"
 /* How long QEMU waits for a server that is started again, in seconds. */
 #define RECONNECT_S  30
+
+int
+copy_set(struct copy *copy, const struct option_spec *option, const char *value)
+{
+	const char *name = option->name;
+
+	if (strcmp(name, "format") == 0)
+		return image_set_format(copy->report, value,
+					copy->image.format);
+	if (strcmp(name, "vdisk") == 0)
+		copy->vdisk = value;
+	else if (strcmp(name, "data") == 0)
+		copy->data_dir = value;
+	else if (strcmp(name, "no-verify") == 0)
+		copy->no_verify = 1;
+	else if (strcmp(name, "follow-backing") == 0)
+		copy->image.follow = 1;
+	else
+		return keyopt_refuse(copy->report, name);
+	return OPTIONS_GO;
+}
 
 struct stage {
 	struct copy *copy;

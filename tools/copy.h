@@ -30,6 +30,11 @@ struct copy {
 	struct timespec begun, ended;
 };
 
+/* Takes an option that these commands share: a set() of options_parse. Others are
+ * those of keys, refused when they are not known. */
+int copy_set(struct copy *copy, const struct option_spec *option,
+	     const char *value);
+
 /* Finds the store's server, or starts one, and the size of the vdisk. SIGINT,
  * SIGTERM and SIGHUP stop the work politely from here on. EXIT_DONE or
  * EXIT_FAILED; then, too, copy_detach must be called. */

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench/idle.h"
 #include "bench/oncard/target.h"
 #include "bench/thin.h"
 #include "lbs.h"
@@ -46,8 +47,7 @@ must(int rc, const char *what)
 	}
 }
 
-/* ---- the medium
- * ------------------------------------------------------------------ */
+/* ---- the medium -------------------------------------------------------- */
 
 static int
 card_open(struct medium *m, uint32_t file, int flags)
@@ -130,26 +130,6 @@ card_sync(struct medium *m, uint32_t file)
 	return 0;
 }
 
-static int
-card_nothing(struct medium *m)
-{
-	(void)m;
-	return 0;
-}
-
-static int
-card_remove(struct medium *m, uint32_t file)
-{
-	(void)m, (void)file;
-	return 0;
-}
-
-static void
-card_close(struct medium *m)
-{
-	(void)m;
-}
-
 static const struct medium_ops card_ops = {
 	.open = card_open,
 	.size = card_size,
@@ -157,14 +137,13 @@ static const struct medium_ops card_ops = {
 	.pwritev = card_pwritev,
 	.prefetch = card_prefetch,
 	.sync = card_sync,
-	.sync_dir = card_nothing,
-	.lock = card_nothing,
-	.remove = card_remove,
-	.close = card_close,
+	.sync_dir = idle_card,
+	.lock = idle_card,
+	.remove = idle_file,
+	.close = idle_close,
 };
 
-/* ---- the target
- * -------------------------------------------------------------------- */
+/* ---- the target -------------------------------------------------------- */
 
 static void
 lbs_write(struct target *t, uint64_t offset, uint32_t len)
