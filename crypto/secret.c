@@ -69,9 +69,3 @@ secret_unique(uint8_t out[8])
 	else
 		randombytes_buf(out, sizeof value);
 }
-
-int
-secret_equal(const void *a, const void *b, size_t len)
-{
-	return sodium_memcmp(a, b, len) == 0;
-}

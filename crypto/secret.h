@@ -23,7 +23,5 @@ void secret_random(void *p, size_t len);
  * is drawn ahead. Need not be hard to guess. Taken from the processor where it
  * has a generator (a tenth of a system call's cost), else from the kernel. */
 void secret_unique(uint8_t out[8]);
-/* 1 if equal, in constant time. */
-int secret_equal(const void *a, const void *b, size_t len);
 
 #endif

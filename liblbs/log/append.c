@@ -468,22 +468,3 @@ stream_pushed(struct stream *st)
 	pthread_mutex_unlock(&st->lock);
 	return recno;
 }
-
-int
-stream_error(struct stream *st)
-{
-	int rc;
-
-	pthread_mutex_lock(&st->lock);
-	rc = st->error;
-	pthread_mutex_unlock(&st->lock);
-	return rc;
-}
-
-void
-stream_kill(struct stream *st, int code)
-{
-	pthread_mutex_lock(&st->lock);
-	die(st, code);
-	pthread_mutex_unlock(&st->lock);
-}

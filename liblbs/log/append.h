@@ -114,9 +114,5 @@ void stream_stats(struct stream *st, struct stream_stats *out);
 uint64_t stream_log_bytes(struct stream *st);
 /* The last record in the kernel's hands, with all before it; 0 if there is none. */
 uint64_t stream_pushed(struct stream *st);
-/* The code of what killed it, or 0. */
-int stream_error(struct stream *st);
-/* Kills it: appends fail from now on. */
-void stream_kill(struct stream *st, int code);
 
 #endif

@@ -64,12 +64,6 @@ segtab_free(struct segtab *t)
 	free(t);
 }
 
-uint32_t
-segtab_count(const struct segtab *t)
-{
-	return t->count;
-}
-
 /* 1 if the segment counts as room, used or not. */
 static int
 is_room(const struct segtab *t, uint32_t segment)

@@ -25,7 +25,6 @@ struct segtab;
 /* sealer outlives the table. NULL when memory ran out. */
 struct segtab *segtab_new(const struct sealer *sealer, uint32_t count);
 void segtab_free(struct segtab *t);
-uint32_t segtab_count(const struct segtab *t);
 
 /* The segment is on the card, filled and committed: it is room. */
 void segtab_fill(struct segtab *t, uint32_t segment);

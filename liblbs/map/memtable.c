@@ -233,16 +233,6 @@ memtable_next(const struct memtable *t, uint64_t key)
 	return least;
 }
 
-uint64_t
-memtable_range_end(const struct memtable *t, uint64_t key)
-{
-	uint32_t i = range_at(t, key);
-
-	return i < t->range_count && t->ranges[i].key <= key && !t->used
-		       ? t->ranges[i].end
-		       : key + 1;
-}
-
 static void
 emit(struct memtable_run *runs, size_t *n, uint64_t key, uint64_t count,
      uint64_t value)

@@ -40,9 +40,6 @@ int memtable_get(const struct memtable *t, uint64_t key, uint64_t *value);
 /* The smallest key from this one on that was put; UINT64_MAX if there is none.
  * Looks at the whole table. */
 uint64_t memtable_next(const struct memtable *t, uint64_t key);
-/* Where the answer for key may next change, at most limit: lets extents skip
- * over what a range says. */
-uint64_t memtable_range_end(const struct memtable *t, uint64_t key);
 
 struct memtable_run {
 	uint64_t key, count, value;

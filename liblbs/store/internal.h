@@ -203,11 +203,10 @@ int store_fill_wanted(lbs_store *s);
 int store_next_segment(void *ctx, int level, uint32_t *segment);
 
 /* room.c: how many single blocks a segment holds; how many segments a round
- * cleans; how many a request of a guest may span; how many hold no data at the
- * least, some of them kept for recovery; how many blocks may live in the rest. */
+ * cleans; how many hold no data at the least, some of them kept for recovery; how
+ * many blocks may live in the rest. */
 uint32_t room_segment_blocks(uint32_t segment_bytes);
 uint32_t room_clean_batch(uint32_t segments, uint32_t segment_bytes);
-uint32_t room_group_segments(uint32_t segment_bytes);
 uint32_t room_overhead(uint32_t segments, uint32_t recovery,
 		       uint32_t segment_bytes);
 uint64_t room_live_max(uint32_t segments, uint32_t recovery,

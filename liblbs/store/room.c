@@ -37,7 +37,8 @@ room_clean_batch(uint32_t segments, uint32_t segment_bytes)
 	return k < 2 ? 2 : k;
 }
 
-uint32_t
+/* How many segments a request of a guest may span. */
+static uint32_t
 room_group_segments(uint32_t segment_bytes)
 {
 	uint32_t n = room_segment_blocks(segment_bytes);

@@ -101,7 +101,8 @@ slice_end(struct slice *sl)
 	return rc;
 }
 
-void
+/* Gives up what is open, if any. */
+static void
 slice_drop(struct slice *sl)
 {
 	if (!sl->open)

@@ -74,7 +74,7 @@ struct source {
 	struct cursor cursor;	/* at the block that is asked for next */
 	uint32_t blocks, next;
 	uint8_t *head, *tail;	/* edges after read-modify-write, or NULL */
-	uint32_t head_bytes, tail_bytes; /* of the caller's in them */
+	uint32_t head_bytes; /* of the caller's in it */
 	uint8_t gathered[BLOCK_BYTES];
 };
 

@@ -253,10 +253,8 @@ secret_memory_begins_zeroed_and_randomness_is_fresh(void **state)
 	assert_memory_equal(p, zeroes, 32);
 	secret_random(p, 32);
 	assert_memory_not_equal(p, zeroes, 32);
-	assert_true(secret_equal(p, p, 32));
-	assert_false(secret_equal(p, zeroes, 32));
 	secret_wipe(p, 32);
-	assert_true(secret_equal(p, zeroes, 32));
+	assert_memory_equal(p, zeroes, 32);
 	secret_free(p);
 	secret_free(NULL);
 	secret_random(a, sizeof a);

@@ -377,8 +377,8 @@ rows_that_make_no_sense_are_refused(void **state)
 		"INSERT INTO piece VALUES(1,-1,0,0,4096,1,zeroblob(16))",
 		"INSERT INTO piece VALUES(1,1,-1,0,4096,1,zeroblob(16))",
 		"INSERT INTO piece VALUES(1,1,0,0,4096,1,zeroblob(3))",
-		"INSERT INTO piece SELECT value,1,0,0,4096,1,zeroblob(16) "
-		"FROM generate",
+		("INSERT INTO piece SELECT value,1,0,0,4096,1,zeroblob(16) "
+		 "FROM generate"),
 		"INSERT INTO vdisk VALUES(1,'disk',512,0)",
 		"INSERT INTO vdisk VALUES(1,'disk',512,8388608)",
 		"INSERT INTO vdisk VALUES(1,'disk',-1,1)",
