@@ -66,7 +66,27 @@ zero_data(lbs_vdisk *v, uint64_t len, uint64_t offset)
 
 	for (uint32_t i = 0; i < IO_GROUP_BYTES / BLOCK_BYTES; i++)
 		iov[i] = (struct iovec){ (void *)zeroes, sizeof zeroes };
-	return len ? io_write_group(v, &from, (size_t)len, offset) : 0;
+	return io_write_group(v, &from, (size_t)len, offset);
+}
+
+/* Zeroes a part of one block. A hole reads as zeroes already and stays one; the
+ * range waits until whatever made it one is acknowledged itself (promise 2). */
+static int
+zero_edge(lbs_vdisk *v, uint64_t len, uint64_t offset)
+{
+	struct range range = { .layer = v->layer,
+			       .first = offset / BLOCK_BYTES,
+			       .count = 1, .exclusive = 1 };
+	uint64_t same;
+	int mapped, rc;
+
+	if (len == 0)
+		return 0;
+	range_enter(&v->store->ranges, &range);
+	rc = map_status(v->store->map, v->layer, range.first, 1, &mapped,
+			&same);
+	range_leave(&v->store->ranges, &range);
+	return rc || !mapped ? rc : zero_data(v, len, offset);
 }
 
 API int
@@ -86,16 +106,18 @@ lbs_vdisk_write_zeroes(lbs_vdisk *v, uint64_t len, uint64_t offset,
 	count(v->store, LBS_STAT_ZERO_OPS, 1);
 	count(v->store, LBS_STAT_ZERO_BYTES, len);
 	last = end_block(v, end);
-	if (len <= IO_GROUP_BYTES &&
-	    (offset % BLOCK_BYTES || last * BLOCK_BYTES < end)) {
+	if (last < first) {
+		rc = zero_edge(v, len, offset);
+	} else if (len <= IO_GROUP_BYTES &&
+		   (offset % BLOCK_BYTES || last * BLOCK_BYTES < end)) {
 		/* With edges, and small enough to be one atomic write. */
 		rc = zero_data(v, len, offset);
 	} else if (len) {
-		rc = zero_data(v, first * BLOCK_BYTES - offset, offset);
+		rc = zero_edge(v, first * BLOCK_BYTES - offset, offset);
 		if (rc == 0)
 			rc = unmap(v, first, last);
 		if (rc == 0 && last * BLOCK_BYTES < end)
-			rc = zero_data(v, end - last * BLOCK_BYTES,
+			rc = zero_edge(v, end - last * BLOCK_BYTES,
 				       last * BLOCK_BYTES);
 	}
 	return rc == 0 && flags & LBS_FUA ? store_flush(v->store) : rc;
