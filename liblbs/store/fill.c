@@ -172,7 +172,7 @@ check_not_newer(lbs_store *s, uint32_t segment)
 	return store_fail(s, LBS_ESTALEMETA,
 			  "the metadata is older than the card (segment %u was "
 			  "written by session %llu): use the newest metadata "
-			  "file, or run lbsck --accept-loss",
+			  "file, or " CONSENT,
 			  segment, (unsigned long long)(on_card.serial >> 32));
 }
 

@@ -29,6 +29,10 @@
 
 #define API __attribute__((visibility("default")))
 
+/* What to do about a card or metadata that fails freshness: looking first. */
+#define CONSENT "run lbsck -n --accept-loss to see what is lost, and without " \
+		"-n to go on without it"
+
 #define PIECES_MAX 64
 #define VDISKS_MAX 64
 

@@ -240,9 +240,6 @@ replay_judge(struct replay *r)
 int
 replay_verdict(struct replay *r)
 {
-	const char *consent = "run lbsck -n --accept-loss to see what is lost, "
-			      "and without -n to go on without it";
-
 	if (r->missing && r->io && !r->s->accept_loss)
 		return fail(&r->s->log, LBS_EIO,
 			    "the card cannot be read where the log should be: "
@@ -253,19 +250,19 @@ replay_verdict(struct replay *r)
 	case LBS_ESTALEMETA:
 		return fail(&r->s->log, r->missing,
 			    "the metadata is older than the card: use the "
-			    "newest metadata file, or %s", consent);
+			    "newest metadata file, or " CONSENT);
 	case LBS_ESTALECARD:
 		return fail(&r->s->log, r->missing,
 			    "the card is an older copy of this store's card: "
-			    "insert the newest card, or %s", consent);
+			    "insert the newest card, or " CONSENT);
 	case LBS_EDAMAGED:
 		return fail(&r->s->log, r->missing,
 			    "a record in the middle of the log is damaged, what "
 			    "follows it was acknowledged: copy the card and "
-			    "check it, or %s", consent);
+			    "check it, or " CONSENT);
 	}
 	return fail(&r->s->log, r->missing,
 		    "acknowledged data is missing from the card: insert the "
-		    "right card (one that keeps what it confirms), or %s",
-		    consent);
+		    "right card (one that keeps what it confirms), or "
+		    CONSENT);
 }

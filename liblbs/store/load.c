@@ -49,14 +49,12 @@ load_chunk(void *ctx, uint32_t chunk, uint32_t filled)
 		return fail(&s->log, LBS_ESTALEMETA,
 			    "the metadata is older than the card, and the chunk "
 			    "file %s is not there any more: use the newest "
-			    "metadata file, or run lbsck -n --accept-loss to see "
-			    "what is lost", name);
+			    "metadata file, or " CONSENT, name);
 	else if (s->card_older && (err == -ENOENT || (!err && size < want)))
 		return fail(&s->log, LBS_ESTALECARD,
 			    "the card is an older copy of this store's card, "
 			    "without all of the chunk file %s: insert the newest "
-			    "card, or run lbsck --accept-loss to see what is "
-			    "lost and go on without it", name);
+			    "card, or " CONSENT, name);
 	else if (err == -ENOENT)
 		return fail(&s->log, LBS_ECARDMISSING,
 			    "the chunk file %s is missing from the card: insert "
