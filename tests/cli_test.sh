@@ -121,7 +121,10 @@ for command in create info stat list import export vdisk snapshot clone clean \
 	resize backup key rebuild destroy; do
 	expect 0 - "$lbs" $command --help
 	holds "$command --help says how" grep -q "^Usage: lbs $command" out
+	expect 0 - "$lbs" help $command
+	holds "help $command says the same" grep -q "^Usage: lbs $command" out
 done
+expect 2 invalid "$lbs" help frobnicate
 expect 2 invalid "$lbs"
 expect 2 invalid "$lbs" frobnicate
 expect 2 invalid "$lbs" info
@@ -157,6 +160,7 @@ for command in import export; do
 		unchanged expect 2 invalid "$lbs" $command "--format=$format" flash/a.lbs flash/a.lbs
 	done
 done
+unchanged expect 1 bad-image "$lbs" import ./flash/a.lbs flash/a.lbs
 expect 2 invalid "$lbs" export --follow-backing flash/a.lbs x.raw
 unchanged expect 1 not-found "$lbs" import none.raw flash/a.lbs
 unchanged expect 1 not-found "$lbs" export none.lbs x.raw
@@ -236,6 +240,8 @@ for dir in card/file card/none/deep /proc/nothing /dev/null; do
 	holds "create --data $dir fails with 1" test $got -eq 1
 	holds "create --data $dir leaves nothing" test ! -e flash/n.lbs
 done
+expect 1 io "$lbs" create --size 1M --data card/none/deep flash/n.lbs
+holds "and says that the card may not be mounted" grep -q "mount the card" err
 for store in none/n.lbs /proc/n.lbs card; do
 	got=0
 	"$lbs" create -q --size 1M --data card/n "$store" >out 2>err || got=$?

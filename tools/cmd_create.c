@@ -39,7 +39,7 @@ static const struct option_spec options[] = {
 };
 
 static const struct command_spec spec = {
-	.usage = "create --size SIZE | --from IMAGE --data DIR [OPTIONS] STORE",
+	.usage = "create {--size SIZE | --from IMAGE} --data DIR [OPTIONS] STORE",
 	.about = "Makes a store: the metadata file STORE, to be kept on "
 		 "internal flash,\nand the data directory on the card.",
 	.options = options,

@@ -2,6 +2,8 @@
  * cmd_import.c - lbs import: a disk image into a vdisk. Must refuse before it
  * writes anything, and must not read a file that only the image names.
  */
+#include <sys/stat.h>
+
 #include "tools/commands.h"
 #include "tools/common/keyopt.h"
 #include "tools/common/size.h"
@@ -38,6 +40,20 @@ set(void *ctx, int option, const char *value)
 	return copy_set(ctx, &options[option], value);
 }
 
+/* Else the key would be on the disk that it encrypts. */
+static int
+check_other(struct report *report, const struct copy *copy)
+{
+	struct stat image, store;
+
+	if (stat(copy->image.path, &image) || stat(report->store, &store) ||
+	    image.st_dev != store.st_dev || image.st_ino != store.st_ino)
+		return EXIT_DONE;
+	return report_error(report, "bad-image",
+			    "%s is the store itself: name the image first, then "
+			    "the store", copy->image.name);
+}
+
 static int
 check_size(const struct copy *copy)
 {
@@ -72,6 +88,8 @@ command_import(int argc, char **argv)
 	if (rc != OPTIONS_GO)
 		return rc;
 	rc = image_look(&report, &copy.image);
+	if (rc == EXIT_DONE)
+		rc = check_other(&report, &copy);
 	if (rc != EXIT_DONE)
 		return rc;
 	rc = copy_attach(&copy, 0);

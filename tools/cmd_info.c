@@ -67,7 +67,9 @@ card_print(const struct lbs_card_info *card)
 	char a[SIZE_TEXT_BYTES];
 
 	/* Where nothing is told, only FAT makes it likely to be a card at all. */
-	printf("  card's fs  %s", card->fs);
+	printf("  card's fs  %s", strcmp(card->fs, "other") == 0
+					? "neither FAT nor exFAT"
+					: card->fs);
 	if (card->unit_told || strstr(card->fs, "fat")) {
 		printf(", allocation unit %s (%s)",
 		       size_format(card->unit_bytes, a),

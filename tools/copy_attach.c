@@ -60,21 +60,26 @@ use_served(struct copy *copy, int read_only)
 {
 	struct report *report = copy->report;
 	json_t *stat;
-	const char *state;
+	const char *state, *server;
 	int rc = EXIT_DONE;
 
 	snprintf(copy->socket, sizeof(copy->socket), "%s.sock", copy->store);
 	stat = ask(copy, "stat");
 	state = json_string_value(json_object_get(stat, "state"));
-	if (!state || !answers(copy->socket))
-		rc = report_error(
-			report, "busy",
-			"%s, and nobody answers at %s.sock: stop that program, "
-			"or copy with 'qemu-img convert' through the socket "
-			"where it serves the store",
-			report->sentence[0] ? report->sentence
-					    : "another process holds the store",
-			report->store);
+	server = json_string_value(json_object_get(stat, "server"));
+	if (!state)
+		rc = report_error(report, "busy", "%s",
+				  report->sentence[0]
+					  ? report->sentence
+					  : "in use by another process: stop "
+					    "it first");
+	else if (!answers(copy->socket))
+		rc = report_error(report, "busy",
+				  "in use by %s, which does not serve it at "
+				  "%s.sock: stop it first, or copy with "
+				  "qemu-img through what it serves",
+				  server ? server : "another program",
+				  report->store);
 	else if (!read_only && strcmp(state, "read-only") == 0)
 		rc = report_error(report, "read-only",
 				  "the store is served read-only: stop that "

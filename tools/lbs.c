@@ -66,12 +66,17 @@ int
 main(int argc, char **argv)
 {
 	struct report report = { .program = "lbs" };
+	char *of_command[] = { "lbs", argc > 2 ? argv[2] : NULL, "--help", NULL };
 
 	if (argc < 2)
 		return report_usage(&report, "which command?");
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-	    strcmp(argv[1], "help") == 0)
+	    (strcmp(argv[1], "help") == 0 && argc == 2))
 		return help(&report);
+	if (strcmp(argv[1], "help") == 0) {
+		argv = of_command;
+		argc = 3;
+	}
 	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
 		printf("lbs %s\n", lbs_version());
 		return report_done(&report);

@@ -394,10 +394,13 @@ make_files(struct created *c, const char *path, const char *data_dir,
 	if (err || !realpath(data_dir, c->dir)) {
 		c->made_dir = c->made_dir && !err;
 		c->made_mark = c->made_mark && !err;
-		return fail(log, code_of_making(err ? -err : errno),
+		err = err ? -err : errno;
+		return fail(log, code_of_making(err),
 			    "the data directory %s cannot be made or opened "
-			    "(%s): check the card", data_dir,
-			    strerror(err ? -err : errno));
+			    "(%s): %s", data_dir, strerror(err),
+			    err == ENOENT ? "mount the card, or make the "
+					    "directory above it"
+					  : "check the card");
 	}
 	err = (*card)->ops->open(*card, MEDIUM_CARD_FILE, MEDIUM_OPEN_RDONLY);
 	/* Chunk files without a card file are a store's, too. */

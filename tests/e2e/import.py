@@ -258,7 +258,9 @@ def served(lab, image):
     server = subprocess.Popen([os.path.join(ROOT, "lbs-nbd"), "-f", "--socket", elsewhere,
                                lab.store], stdin=subprocess.DEVNULL)
     wait_until(lambda: os.path.exists(lab.store + ".ctl"), 60)
-    lab.lbs("import", image, lab.store, status=1, word="busy")
+    refused = lab.lbs("import", image, lab.store, status=1, word="busy")
+    score.check("who holds it, and that it is not served there",
+                "in use by lbs-nbd, which does not serve it at" in refused["error"]["message"])
     os.unlink(out)
     lab.lbs("export", lab.store, out, status=1, word="busy")
     score.check("busy makes no image", not os.path.exists(out))
