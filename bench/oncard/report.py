@@ -389,38 +389,46 @@ def write(kept, path, plots):
 
 PLOTS = (("random-writes", "Random writes on modelled cards"),
          ("synced-writes", "Writes with a sync each on modelled cards"),
-         ("utilisation", "Random writes by utilisation, beside the ceiling"))
+         ("utilisation", "Random writes by utilisation (dashed: the ceiling)"))
 
 STYLE = """
 set style data histogram
 set style histogram clustered gap 1.5
-set style fill solid border -1
+set style fill solid noborder
+set border 3 lc rgb "#606060"
 set logscale y
 set ylabel "writes of 4 KiB a second"
-set grid ytics lc rgb "#d0d0d0"
-set xtics rotate by -20 font ",10"
-set key top left horizontal font ",10"
-set yrange [1:60000]
+set grid ytics lt 1 lw 0.5 lc rgb "#c0c0c0" back
+set xtics nomirror scale 0 font ",10"
+set ytics nomirror
+set key above center maxrows 2 font ",10"
+set yrange [1:20000]
 """
-COLOURS = ("#b0b0b0", "#707070", "#d0a040", "#a05050", "#70a0d0", "#205080")
+# One colour means one thing in every plot: greys are raw files, blues are LBS.
+RAW, RAW_SPAN, HELD = "#b8b8b8", "#787878", "#404040"
+GOCRYPTFS = "#c08040"
+LBS, LBS_OTHER, LBS_THIRD = "#103c70", "#3a78b8", "#90bce4"
+CARDS = ("#7b3294", "#008a6e", "#56a0d8", "#d98a00", "#a08a00", "#205080", "#c03028")
 
 
 def bars(r, columns):
     """gnuplot's commands for one group of bars a card."""
     lines = ["$d << EOD"]
     for p in r.cards:
-        lines.append(p + " " + " ".join(str(get(p) or "NaN") for _, get in columns))
+        lines.append(p + " " + " ".join(str(get(p) or "NaN") for _, _, get in columns))
     lines.append("EOD")
     lines.append("plot " + ", ".join(
-        f'$d using {i + 2}{":xtic(1)" if i == 0 else ""} title "{title}" lc rgb "{COLOURS[i]}"'
-        for i, (title, _) in enumerate(columns)))
+        f'$d using {i + 2}{":xtic(1)" if i == 0 else ""} title "{title}" lc rgb "{colour}"'
+        for i, (title, colour, _) in enumerate(columns)))
     return "\n".join(lines)
 
 
 def by_utilisation(r):
     utils = sorted(float(x.split()[-1]) for x in r.runs
                    if x.startswith("lbs disk 0") and "sync" not in x)
-    lines = ["set style data linespoints", "set logscale y", "set grid lc rgb '#d0d0d0'",
+    lines = ["set style data linespoints", "set logscale y",
+             "set grid lt 1 lw 0.5 lc rgb '#c0c0c0' back", "set border 3 lc rgb '#606060'",
+             "set tics nomirror",
              "set xlabel 'utilisation'", "set ylabel 'writes of 4 KiB a second'",
              "set key outside right font ',10'", "$d << EOD"]
     for u in utils:
@@ -428,8 +436,8 @@ def by_utilisation(r):
             f"{r.rate(f'lbs disk {u:g}', p)} {ceiling(r, p, u)}" for p in r.cards))
     lines.append("EOD")
     lines.append("plot " + ", ".join(
-        f'$d using 1:{2 * i + 2} lc {i + 1} lw 2 title "{p}", '
-        f'$d using 1:{2 * i + 3} with lines lc {i + 1} dt 2 notitle'
+        f'$d using 1:{2 * i + 2} lc rgb "{CARDS[i % 7]}" lw 2 title "{p}", '
+        f'$d using 1:{2 * i + 3} with lines lc rgb "{CARDS[i % 7]}" dt 2 notitle'
         for i, p in enumerate(r.cards)))
     return "\n".join(lines)
 
@@ -439,17 +447,19 @@ def plot(r, where):
         return lambda p: r.rate(label, p)
     commands = {
         "random-writes": STYLE + bars(r, (
-            ("raw, whole disk", rate("raw disk")), ("raw, 100 MiB", rate("raw 100M")),
-            ("raw held in 64 MiB, whole disk", rate("raw-buffered disk")),
-            ("gocryptfs, whole disk", rate("gocryptfs disk")),
-            ("LBS 100 MiB, u 0.7", rate("lbs 100M")),
-            ("LBS whole disk, u 0.7", rate("lbs disk 0.7")))),
+            ("raw file, whole disk", RAW, rate("raw disk")),
+            ("raw file, 100 MiB of it", RAW_SPAN, rate("raw 100M")),
+            ("raw, sorted in 64 MiB of memory, whole disk", HELD, rate("raw-buffered disk")),
+            ("gocryptfs, whole disk", GOCRYPTFS, rate("gocryptfs disk")),
+            ("LBS, whole disk, log 70 % live", LBS, rate("lbs disk 0.7")),
+            ("LBS, 100 MiB of it, log 70 % live", LBS_OTHER, rate("lbs 100M")))),
         "synced-writes": STYLE + bars(r, (
-            ("raw, whole disk", rate("raw disk sync 1")), ("raw, 100 MiB", rate("raw 100M sync 1")),
-            ("gocryptfs, 100 MiB", rate("gocryptfs 100M sync 1")),
-            ("LBS, cleaner runs, u 0.5", rate("lbs steady sync 1")),
-            ("LBS, log has room", rate("lbs burst sync 1")),
-            ("LBS, 8 writers, room", r.lbs_writers))),
+            ("raw file, whole disk", RAW, rate("raw disk sync 1")),
+            ("raw file, 100 MiB of it", RAW_SPAN, rate("raw 100M sync 1")),
+            ("gocryptfs, 100 MiB of it", GOCRYPTFS, rate("gocryptfs 100M sync 1")),
+            ("LBS, whole disk, log 50 % live", LBS, rate("lbs steady sync 1")),
+            ("LBS, log has room", LBS_OTHER, rate("lbs burst sync 1")),
+            ("LBS, log has room, 8 writers", LBS_THIRD, r.lbs_writers))),
         "utilisation": by_utilisation(r),
     }
     for name, title in PLOTS:
