@@ -20,6 +20,7 @@ struct ck {
 	int no, preen, yes, scrub, accept_loss;
 	uint64_t scrub_rate;	/* bytes a second; 0 = as fast as it goes */
 	const char *data_dir;
+	struct progress *bar;	/* drawn while blocks are read, or NULL */
 
 	/* The store is looked at again after each change; a finding is printed
 	 * once, and one that the last look did not meet again is mended. */

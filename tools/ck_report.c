@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "tools/ck.h"
+#include "tools/common/progress.h"
 #include "tools/common/size.h"
 
 struct ck_finding {
@@ -107,6 +108,8 @@ ck_take(void *ctx, const struct finding *f)
 		free(k->sentence);
 		k->sentence = copy(f->sentence);
 	}
+	if (is_news && !ck->report.json && ck->bar)
+		progress_wipe(ck->bar);
 	if (is_news && !ck->report.json)
 		printf("%s: %s [%s]\n", ck->report.store, f->sentence, f->code);
 }

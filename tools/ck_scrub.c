@@ -53,7 +53,9 @@ ck_scrub(struct ck *ck, struct checker *c)
 	ck->scrubs++;
 	clock_gettime(CLOCK_MONOTONIC, &p.begun);
 	progress_begin(&p.bar, "scrubbing", ck->report.quiet, 1);
+	ck->bar = &p.bar;
 	rc = check_scrub(c, step, &p, &ck->scrubbed);
+	ck->bar = NULL;
 	progress_end(&p.bar);
 	return rc;
 }

@@ -57,7 +57,7 @@ help(struct report *report)
 	help_list(1);
 	puts("\nNot in this build (each says so and does nothing):");
 	help_list(0);
-	puts("\n'lbs COMMAND --help' has the options. Exit codes: 0 done,\n"
+	puts("\n'lbs help COMMAND' has the options. Exit codes: 0 done,\n"
 	     "1 failed, 2 wrong usage.");
 	return report_done(report);
 }

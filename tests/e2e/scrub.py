@@ -3,13 +3,16 @@
 rate that is held, ^C that stops it at once and still tells what was found, and
 --json with offsets that can be used.
 """
+import fcntl
 import json
 import os
 import pty
 import re
 import select
 import signal
+import struct
 import subprocess
+import termios
 import time
 
 from nbdlab import ROOT, Lab, Score
@@ -66,10 +69,12 @@ def limited(lab):
                 in p.stdout, p.stdout)
 
 
-def on_terminal(lab):
-    """A bar, a rate, the time that is left."""
+def on_terminal(lab, columns=100):
+    """A bar, a rate, the time that is left; never wider than the terminal, since what
+    wraps cannot be drawn over."""
     pid, fd = pty.fork()
     if pid == 0:
+        fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
         command = lbsck(lab, "--scrub-rate", "2M")
         os.execv(command[0], command)
     seen, end = b"", time.monotonic() + 60
@@ -86,9 +91,15 @@ def on_terminal(lab):
     _, status = os.waitpid(pid, 0)
     text = seen.decode(errors="replace")
     score.equal("on a terminal", os.waitstatus_to_exitcode(status), 4)
+    bars = [bar for bar in re.split(r"[\r\n]", text.replace("\033[K", "")) if "/s" in bar]
+    score.check(f"within {columns} columns", bars and all(len(b) < columns for b in bars), bars)
     score.check("progress, rate and time left", re.search(
         r"scrubbing \[#+ *\] +\d+ %  \S+ MiB of \S+ MiB  [\d.]+ [KM]iB/s  +\d+ s left",
         text), text[-600:])
+
+
+def on_a_narrow_one(lab):
+    on_terminal(lab, 72)
 
 
 def usage(lab):
@@ -113,6 +124,6 @@ with Lab("16M", "--segment-size", "1M", "--preallocate") as lab:
     h.flush()
     h.shutdown()
     score.equal("the server ends", lab.stop(), 0)
-    for part in (interrupted, limited, on_terminal, usage):
+    for part in (interrupted, limited, on_terminal, on_a_narrow_one, usage):
         part(lab)
 score.end()

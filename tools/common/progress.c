@@ -3,6 +3,8 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "tools/common/size.h"
@@ -43,12 +45,40 @@ progress_begin(struct progress *progress, const char *what, int quiet,
 		sigaction(stop_signals[i], &action, NULL);
 }
 
+/* Of the terminal; what it does not tell is 80. */
+static int
+columns(void)
+{
+	struct winsize size = { 0 };
+
+	return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col
+		       ? size.ws_col
+		       : 80;
+}
+
+/* One line: a wrapped one could not be drawn over. */
+static void
+draw(const char *what, double part, const char *numbers)
+{
+	static const char full[] = "##############################";
+	int room = columns() - 1 - (int)strlen(what) - (int)strlen(numbers) - 4;
+	int width = (int)sizeof(full) - 1;
+
+	width = room < width ? room : width;
+	if (width >= 4)
+		fprintf(stderr, "\r%s [%-*.*s] %s\033[K", what, width,
+			(int)(part * width), full, numbers);
+	else
+		fprintf(stderr, "\r%.*s\033[K", columns() - 1, numbers);
+	fflush(stderr);
+}
+
 int
 progress_step(void *ctx, uint64_t done, uint64_t total)
 {
-	static const char full[] = "##############################";
-	const int width = (int)sizeof(full) - 1;
 	struct progress *progress = ctx;
+	char numbers[160];
+	size_t len;
 	char done_text[SIZE_TEXT_BYTES], total_text[SIZE_TEXT_BYTES];
 	char rate_text[SIZE_TEXT_BYTES];
 	struct timespec now;
@@ -65,22 +95,30 @@ progress_step(void *ctx, uint64_t done, uint64_t total)
 	progress->last = now;
 	progress->drawn = 1;
 	part = done < total ? (double)done / (double)total : 1;
-	fprintf(stderr, "\r%s [%-*.*s] %3d %%  %s of %s  %s/s  ",
-		progress->what, width, (int)(part * width), full,
-		(int)(part * 100), size_format(done, done_text),
-		size_format(total, total_text),
-		size_format((uint64_t)((double)done / elapsed), rate_text));
+	snprintf(numbers, sizeof(numbers), "%3d %%  %s of %s  %s/s",
+		 (int)(part * 100), size_format(done, done_text),
+		 size_format(total, total_text),
+		 size_format((uint64_t)((double)done / elapsed), rate_text));
+	len = strlen(numbers);
 	if (part > 0.01)
-		fprintf(stderr, "%.0f s left   ", elapsed / part - elapsed);
-	fflush(stderr);
+		snprintf(numbers + len, sizeof(numbers) - len, "  %.0f s left",
+			 elapsed / part - elapsed);
+	draw(progress->what, part, numbers);
 	return 0;
+}
+
+void
+progress_wipe(struct progress *progress)
+{
+	if (progress->drawn)
+		fputs("\r\033[K", stderr);
+	progress->drawn = 0;
 }
 
 void
 progress_end(struct progress *progress)
 {
-	if (progress->drawn)
-		fputs("\r\033[K", stderr);
+	progress_wipe(progress);
 	for (size_t i = 0; i < STOP_SIGNALS; i++)
 		signal(stop_signals[i], SIG_DFL);
 }

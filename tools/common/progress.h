@@ -21,6 +21,8 @@ void progress_begin(struct progress *progress, const char *what, int quiet,
 		    int catch_signals);
 /* A lbs_progress_fn with a struct progress as its context; units are bytes. */
 int progress_step(void *ctx, uint64_t done, uint64_t total);
+/* Wipes the bar, so that a line can be printed; the next step draws it again. */
+void progress_wipe(struct progress *progress);
 /* Wipes the bar, gives the signals back. */
 void progress_end(struct progress *progress);
 
