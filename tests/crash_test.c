@@ -23,11 +23,13 @@
 #include "tests/lab/simimage.h"
 
 #include <getopt.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -123,6 +125,8 @@ static void work_shared(int jobs)
 			fatal("no process could be started");
 		if (pids[i] != 0)
 			continue;
+		/* A run that is ended must not go on in its workers. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		job = i;
 		work();
 		fflush(stdout);

@@ -18,11 +18,13 @@
 #include "tests/lab/victim.h"
 
 #include <getopt.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -638,6 +640,7 @@ static void run_jobs(struct plan *p)
 	for (i = 0; i < p->jobs; i++) {
 		if (fork() != 0)
 			continue;
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		p->job = i;
 		run_job(p);
 		exit(0);
