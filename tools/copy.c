@@ -107,7 +107,8 @@ failed(struct copy *copy, const struct qemu_run *run, const char *doing)
 		const char *text, *word, *todo;
 	} known[] = {
 		{ "No space left on device", "no-space",
-		  "make room, where it is written to" },
+		  "make room where the copy goes; 'lbs stat' has a "
+		  "store's free bytes" },
 		{ "Input/output error", "io",
 		  "'lbs stat' counts the store's errors, and the kernel's log "
 		  "tells of others" },

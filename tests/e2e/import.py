@@ -271,7 +271,8 @@ def served(lab, image):
 def no_room(lab):
     """A card that is full; a disk that is, under an export."""
     image = write(lab.path("big.raw"), rng.randbytes(40 * MIB))
-    lab.lbs("import", image, lab.store, status=1, word="no-space")
+    full = lab.lbs("import", image, lab.store, status=1, word="no-space")
+    score.check("and where to look", "lbs stat" in full["error"]["message"])
     lab.clean("a full card")
     lab.lbs("import", write(lab.path("small.raw"), rng.randbytes(4 * MIB)), lab.store)
     if subprocess.run(["unshare", "-m", "true"], check=False,
