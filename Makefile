@@ -196,12 +196,12 @@ check-vm: ## real FAT and exFAT in a guest whose power is cut (FULL=1: all of it
 
 # Debian as a guest, its disk a store's; the kernel and the filter are those of check-vm.
 .PHONY: check-guest
-check-guest: ## Debian on a store in a guest: killed, cut, full (QUICK=1: shorter; ONLY=, SEED=)
+check-guest: ## Debian on a store in a guest: killed, cut, full (QUICK=1: shorter; ONLY=, SEED=, DEBS=)
 	@tools/deps check vm guest
 	$(MAKE) all $(VM)/nbdkit-powercut-filter.so
 	tools/guest-image $(BUILD)/guest/debian.img
 	tests/run -t $(if $(QUICK),1200,7200) "debian=/usr/bin/python3 tests/guest/check.py --build $(BUILD) --json $(BUILD)/guest.json \
-		$(if $(QUICK),--quick) $(if $(SEED),--seed $(SEED)) $(ONLY)"; status=$$?; cat build/log/debian.log; exit $$status
+		$(if $(QUICK),--quick) $(if $(SEED),--seed $(SEED)) $(if $(DEBS),--debs $(DEBS)) $(ONLY)"; status=$$?; cat build/log/debian.log; exit $$status
 
 .PHONY: account
 account: ## what the suites counted in their last run here, into tests/README.md

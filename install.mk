@@ -10,6 +10,7 @@ DOCDIR        ?= $(PREFIX)/share/doc/lbs
 COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 UNITDIR       ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR   ?= $(PREFIX)/lib/sysusers.d
+TMPFILESDIR   ?= $(PREFIX)/lib/tmpfiles.d
 # nbdkit's own if it is below PREFIX, so that "nbdkit lbs" works; else beside the
 # library, where lbs-nbd looks.
 NBDKIT_DIR    := $(shell pkg-config --variable=plugindir nbdkit 2>/dev/null)
@@ -84,8 +85,9 @@ install: all ## install below PREFIX (/usr/local), into DESTDIR if given
 		ln -sf lbs $(DESTDIR)$(COMPLETIONDIR)/$$p; done
 	install -d $(DESTDIR)$(UNITDIR)
 	for u in $(INSTALL_UNITS); do $(FILL) systemd/$$u.in >$(DESTDIR)$(UNITDIR)/$$u || exit 1; done
-	install -d $(DESTDIR)$(SYSUSERSDIR)
+	install -d $(DESTDIR)$(SYSUSERSDIR) $(DESTDIR)$(TMPFILESDIR)
 	install -m 644 systemd/lbs.sysusers $(DESTDIR)$(SYSUSERSDIR)/lbs.conf
+	install -m 644 systemd/lbs.tmpfiles $(DESTDIR)$(TMPFILESDIR)/lbs.conf
 	$(call EACH,$(INSTALL_DOC),$(DOCDIR),644)
 	$(call EACH,$(INSTALL_EXAMPLES),$(DOCDIR)/examples,644)
 
@@ -94,11 +96,11 @@ uninstall: ## remove what install installed
 	cd $(DESTDIR)/ && rm -f $(patsubst /%,%,$(INSTALL_BIN:%=$(BINDIR)/%) $(INSTALL_SBIN:%=$(SBINDIR)/%) $(INSTALL_MOUNT:%=$(SBINDIR)/%) $(INSTALL_MOUNT:%=$(MANDIR)/man8/%.8) \
 		$(NBDKIT_PLUGINDIR)/nbdkit-lbs-plugin.so \
 		$(addprefix $(LIBDIR)/,$(SOFILE) $(SONAME) liblbs.so liblbs.a pkgconfig/lbs.pc) \
-		$(INCLUDEDIR)/lbs.h $(INSTALL_UNITS:%=$(UNITDIR)/%) $(SYSUSERSDIR)/lbs.conf \
+		$(INCLUDEDIR)/lbs.h $(INSTALL_UNITS:%=$(UNITDIR)/%) $(SYSUSERSDIR)/lbs.conf $(TMPFILESDIR)/lbs.conf \
 		$(foreach s,1 3 7 8,$(addprefix $(MANDIR)/man$(s)/,$(notdir $(filter %.$(s),$(INSTALL_MAN))))) \
 		$(addprefix $(COMPLETIONDIR)/,$(INSTALL_BIN) $(INSTALL_SBIN)) \
 		$(addprefix $(DOCDIR)/,$(notdir $(INSTALL_DOC))) \
 		$(addprefix $(DOCDIR)/examples/,$(notdir $(INSTALL_EXAMPLES))))
 	-cd $(DESTDIR)/ && rmdir -p --ignore-fail-on-non-empty $(patsubst /%,%,$(DOCDIR)/examples $(COMPLETIONDIR) \
-		$(NBDKIT_PLUGINDIR) $(LIBDIR)/pkgconfig $(UNITDIR) $(SYSUSERSDIR) $(MANDIR:%=%/man1) $(MANDIR:%=%/man3) \
+		$(NBDKIT_PLUGINDIR) $(LIBDIR)/pkgconfig $(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR) $(MANDIR:%=%/man1) $(MANDIR:%=%/man3) \
 		$(MANDIR:%=%/man7) $(MANDIR:%=%/man8) $(BINDIR) $(SBINDIR) $(INCLUDEDIR)) 2>/dev/null

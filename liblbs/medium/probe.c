@@ -93,6 +93,26 @@ read_number(const char *dir, const char *name)
 	return number;
 }
 
+/* Whether an SD card's status names no allocation unit (AU_SIZE, bits 431 to 428 of
+ * 512, in hexadecimal): the kernel's number is then its own guess. An eMMC has no such
+ * status. */
+static int
+unit_is_guessed(const char *dir)
+{
+	char path[4096], status[32] = "";
+	FILE *f;
+
+	if (snprintf(path, sizeof path, "%s/device/ssr", dir) >=
+	    (int)sizeof path)
+		return 0;
+	f = fopen(path, "re");
+	if (f && !fgets(status, sizeof status, f))
+		status[0] = '\0';
+	if (f)
+		fclose(f);
+	return strlen(status) > 20 && status[20] == '0';
+}
+
 static int
 is_there(const char *dir, const char *name)
 {
@@ -124,7 +144,8 @@ probe_device(dev_t dev, const char *sysfs, struct card_facts *facts)
 	facts->card_bytes = read_number(dir, "size") * SECTOR;
 	/* Only the MMC and SD driver has it; a card reader hides it. */
 	unit = read_number(dir, "device/preferred_erase_size");
-	if (unit >= UNIT_MIN && unit <= UNIT_MAX && (unit & (unit - 1)) == 0)
+	if (unit >= UNIT_MIN && unit <= UNIT_MAX && (unit & (unit - 1)) == 0 &&
+	    !unit_is_guessed(dir))
 		facts->unit_bytes = unit;
 }
 

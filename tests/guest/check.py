@@ -4,7 +4,7 @@ files, installs packages, and says of each step when it is durable; servers and 
 are killed, the power is cut, the store becomes full; then it boots again and what it
 said must hold.
 
-    check.py [--quick] [--seed N] [--json FILE] [-v] [SCENARIO]...
+    check.py [--quick] [--seed N] [--json FILE] [--debs DIR] [-v] [SCENARIO]...
 
 Prints the seed of every scenario; --seed with the scenario's name draws the same
 again (how far a machine gets between two lines is not the seed's). Needs root. Must
@@ -30,6 +30,7 @@ from machine import Disk	# noqa: E402
 from nbdlab import Score	# noqa: E402
 from qmp import Qmp		# noqa: E402
 from runner import run_all	# noqa: E402
+from units import units		# noqa: E402
 
 MIB = 1 << 20
 # Small segments, so that the log goes round.
@@ -275,6 +276,7 @@ SCENARIOS = {
     "cuts-fuse": cuts(doors.PoweredFuse, 2, 16),
     "full": full_disk,
     "lying": lying,
+    "units": units,
 }
 
 
@@ -291,6 +293,7 @@ def main():
     parser.add_argument("--seed", type=int)
     parser.add_argument("--json")
     parser.add_argument("--build", default=os.path.join(ROOT, "build"))
+    parser.add_argument("--debs", help="install these packages into the guest of units")
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("-v", "--verbose", action="store_true")
     parser.add_argument("scenario", nargs="*", choices=[[], *SCENARIOS])
@@ -305,10 +308,13 @@ def main():
     options.image = os.path.join(options.build, "guest", "debian.img")
     kernel = image.have_kernel(os.path.join(options.build, "vm"))
     options.kernel, options.initramfs = kernel + "/vmlinux", os.path.join(options.work, "initramfs.cpio")
-    made = image.base(kernel)
-    made.program(image.which("e2fsck"), "/sbin/e2fsck")
-    made.file(os.path.join(HERE, "work.sh"), "/work.sh")
-    made.write(options.initramfs)
+    options.initramfs_more = os.path.join(options.work, "initramfs-more.cpio")
+    for more, path in ((False, options.initramfs), (True, options.initramfs_more)):
+        made = image.base(kernel, more)
+        made.program(image.which("e2fsck"), "/sbin/e2fsck")
+        for job in ("work.sh", "units.sh"):
+            made.file(os.path.join(HERE, job), "/" + job)
+        made.write(path)
     score, report = Score(), {}
     try:
         report = run_all(options.scenario or SCENARIOS, SCENARIOS, "check-guest", options, score)

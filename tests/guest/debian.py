@@ -26,11 +26,11 @@ class Debian:
     def image(self, name):
         return os.path.join(self.work, name + ".img")
 
-    def power_on(self, devices, how="direct"):
+    def power_on(self, devices, how="direct", job="work"):
         self.findings = Findings()
         self.boots += 1
         self.begun = time.monotonic()
-        self.guest = Emulator(self, self.script, devices, f"how={how} wait=vda")
+        self.guest = Emulator(self, self.script, devices, f"how={how} job={job} wait=vda")
 
     def next_word(self, paused=None):
         """What the guest says beyond promises and findings; None at its end. paused is

@@ -95,6 +95,15 @@ sd_card(void **state)
 	medium_probe(work, work, &facts);
 	assert_int_equal(facts.partition_bytes, 0);
 	assert_int_equal(facts.unit_bytes, 4 * MIB);
+	/* The card's status: with a unit, and without. */
+	put("devices/mmc0/block/mmcblk0/device/ssr",
+	    "0000000004000000040090000f050a00\n");
+	medium_probe(work, work, &facts);
+	assert_int_equal(facts.unit_bytes, 4 * MIB);
+	put("devices/mmc0/block/mmcblk0/device/ssr",
+	    "00000000040000000400000000000000\n");
+	medium_probe(work, work, &facts);
+	assert_int_equal(facts.unit_bytes, 0);
 }
 
 static void

@@ -16,6 +16,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 MODULES = ("qemu_fw_cfg", "virtio_pci", "virtio_blk", "sdhci_pci", "mmc_block", "vfat", "nls_cp437", "nls_ascii",
            "nls_iso8859_1", "exfat", "ext4", "crc32c_generic")
+# Beside them, for a guest that asks for them.
+MORE = ("fuse", "loop", "nbd")
 # Programs of Debian's that the guest runs besides busybox.
 TOOLS = ("mkfs.vfat", "fsck.vfat", "mkfs.exfat", "fsck.exfat", "mke2fs", "e2fsck", "filefrag",
          "nbdkit", "mount", "umount")
@@ -59,8 +61,8 @@ def plain_kernel(packed):
             return plain
 
 
-def find_modules(tree):
-    """Paths of the modules, each after those it needs (as .modinfo names them)."""
+def find_modules(tree, names):
+    """Paths of these modules, each after those it needs (as .modinfo names them)."""
     found, order = {}, []
     for path in glob.glob(tree + "/lib/modules/*/kernel/**/*.ko", recursive=True):
         found[os.path.basename(path)[:-3].replace("-", "_")] = path
@@ -75,18 +77,20 @@ def find_modules(tree):
             for other in re.split(r"[ ,]+", field.decode()):
                 need(other)
         order.append(path)
-    for name in MODULES:
+    for name in names:
         need(name)
     return order
 
 
 def make_kernel(directory, kernel):
-    """kernel/vmlinux and kernel/modules/NN-NAME.ko, in the order of loading."""
+    """kernel/vmlinux, and kernel/modules/NN-NAME.ko in the order of loading, those that
+    only MORE needs in kernel/more."""
     package, part, tree = fetch_kernel(directory), kernel + ".part", kernel + ".tree"
     for path in (part, tree, kernel):
         shutil.rmtree(path, ignore_errors=True)
     os.makedirs(tree)
-    os.makedirs(part + "/modules")
+    for name in ("modules", "more"):
+        os.makedirs(f"{part}/{name}")
     tar = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE)
     subprocess.run(["tar", "x", "-C", tree] + [f"--exclude=*/drivers/{d}/*" for d in LEFT_OUT],
                    stdin=tar.stdout, check=True)
@@ -96,8 +100,10 @@ def make_kernel(directory, kernel):
         plain = plain_kernel(f.read())
     with open(part + "/vmlinux", "wb") as f:
         f.write(plain)
-    for number, path in enumerate(find_modules(tree)):
-        shutil.copy(path, f"{part}/modules/{number:02}-{os.path.basename(path)}")
+    always = find_modules(tree, MODULES)
+    for number, path in enumerate(find_modules(tree, MODULES + MORE)):
+        where = "modules" if path in always else "more"
+        shutil.copy(path, f"{part}/{where}/{number:02}-{os.path.basename(path)}")
     os.rename(part, kernel)
     shutil.rmtree(tree)
     os.unlink(package)
@@ -153,8 +159,9 @@ def which(name):
         sys.exit(f"image.py: {name} is missing: run tools/deps vm")
 
 
-def base(kernel):
-    """An initramfs with busybox, the modules, and an init that runs what it is given."""
+def base(kernel, more=False):
+    """An initramfs with busybox, the modules, also those of MORE, and an init that runs
+    what it is given."""
     made = Initramfs()
     for name in ("proc", "sys", "dev", "tmp", "run", "root"):
         made.directory(name)
@@ -162,8 +169,9 @@ def base(kernel):
     made.file(busybox, "/bin/busybox")
     for name in subprocess.run([busybox, "--list"], capture_output=True, text=True).stdout.split():
         made.link("/bin/" + name, "busybox")
-    for module in sorted(os.listdir(kernel + "/modules")):
-        made.file(f"{kernel}/modules/{module}", f"/modules/{module}", 0o644)
+    for where in ("modules", "more") if more else ("modules",):
+        for module in os.listdir(f"{kernel}/{where}"):
+            made.file(f"{kernel}/{where}/{module}", f"/modules/{module}", 0o644)
     made.link("/etc/mtab", "/proc/mounts")
     made.file(os.path.join(HERE, "init.sh"), "/init")
     return made
@@ -183,10 +191,10 @@ def make_initramfs(path, kernel, root, load):
 
 
 def have_kernel(directory):
-    """The kernel in directory, made if it is missing."""
+    """The kernel in directory, made if it or a module is missing."""
     os.makedirs(directory, exist_ok=True)
     kernel = os.path.join(directory, "kernel")
-    if not os.path.exists(kernel + "/vmlinux"):
+    if not os.path.exists(kernel + "/more"):
         make_kernel(directory, kernel)
     return kernel
 

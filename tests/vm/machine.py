@@ -95,8 +95,7 @@ class Guest(Emulator):
         # durable; or virtio, which passes flushes on.
         card_drive = f"{drive},id=card,file=nbd+unix:///?socket={card.socket}"
         if bus == "sd":
-            card_args = ["-drive", card_drive + ",cache=" +
-                         ("writeback" if vm.lying else "writethrough"),
+            card_args = ["-drive", card_drive + ",cache=writethrough",
                          "-device", "sdhci-pci", "-device", "sd-card,drive=card"]
         else:
             card_args = ["-drive", card_drive + ",detect-zeroes=on",
