@@ -119,7 +119,7 @@ static int
 damage(struct trial *t, const uint8_t *blocks, size_t length, uint64_t offset)
 {
 	const size_t n = 16 * MIB;
-	uint8_t *before, *after, *tail, byte;
+	uint8_t *before, *after, *tail, byte = 0;
 	size_t at = 0;
 	int fd, ok;
 
