@@ -141,7 +141,7 @@ activated() {
 write_pieces() {
 	local n=0
 	while [ ! -e enough ]; do
-		head -c 4M /dev/urandom >piece
+		head -c 1M /dev/urandom >piece
 		until nbdcopy --flush piece "$shared"; do
 			echo again >>again
 			sleep 0.1
@@ -177,7 +177,7 @@ restarted_under_load() {
 	touch enough
 	wait
 	nbdcopy "$shared" back
-	cmp -n 4194304 piece back
+	cmp -n 1048576 piece back
 	rm back
 	say "PIECES $(cat written), $(grep -c . again || true) begun again"
 	systemctl stop $nbd
