@@ -21,6 +21,7 @@
 
 #define KIB 1024u
 #define MOMENTS 6
+#define SEGMENT (64u * KIB)
 
 /* Everything that can be read is something the guest once wrote there. Returns
  * how many of the blocks cannot be read. */
@@ -192,6 +193,16 @@ static void test_stale_card(void **state)
 	}
 }
 
+/* The log goes round the whole card. */
+static void write_round(struct world *w)
+{
+	uint64_t n = w->shape.capacity_bytes / (16 * KIB) * 2, i;
+
+	for (i = 0; i < n; i++)
+		assert_code(w, world_write(w, i % 20 * 16 * KIB, 16 * KIB,
+					   i % 7 == 0 ? LBS_FUA : 0), 0);
+}
+
 /* The newer session's name on the card is gone, too: the old metadata opens, and
  * finds out before it writes over anything newer. */
 static void test_beacon_lost(void **state)
@@ -201,15 +212,18 @@ static void test_beacon_lost(void **state)
 	char name[MEDIUM_NAME_BYTES];
 	struct sim_copy *copy;
 	struct sim_count before, after;
+	int i, rc = 0;
 
 	(void)state;
 	assert_code(w, world_open(w, 0), 0);
 	check_work(w, 1, 4);
 	assert_code(w, world_close(w), 0);
 	copy = simdisk_copy(w->disk, SIM_FLASH);
-	assert_code(w, world_open(w, 0), 0);
-	check_work(w, 2, 4);
-	assert_code(w, world_close(w), 0);
+	for (i = 2; i < 8; i++) {
+		assert_code(w, world_open(w, 0), 0);
+		check_work(w, (uint64_t)i, 4);
+		assert_code(w, world_close(w), 0);
+	}
 	v = elsewhere(w);
 	simdisk_restore(v->disk, copy);
 	medium_file_name(MEDIUM_CARD_FILE, name);
@@ -222,14 +236,82 @@ static void test_beacon_lost(void **state)
 	assert_code(v, world_write(v, 0, 4096, 0), LBS_EFAILED);
 	simdisk_count(v->disk, SIM_CARD, name, &after);
 	assert_int_equal(before.bytes, after.bytes);
+	/* Opened again it knows no better; with the loss accepted it does, once and
+	 * for all, in each segment. */
+	assert_code(v, world_close(v), LBS_EFAILED);
+	assert_code(v, world_open(v, LBS_ACCEPT_LOSS | LBS_RDONLY), 0);
+	assert_code(v, world_close(v), 0);
+	assert_code(v, world_open(v, 0), 0);
+	while (rc == 0)
+		rc = world_write(v, 0, 48 * KIB, LBS_FUA);
+	assert_code(v, rc, LBS_ESTALEMETA);
+	assert_code(v, world_close(v), LBS_EFAILED);
+	assert_code(v, world_open(v, LBS_ACCEPT_LOSS), 0);
+	assert_plausible(v);
+	write_round(v);
+	assert_code(v, world_close(v), 0);
+	assert_code(v, world_open(v, 0), 0);
+	write_round(v);
 	sim_copy_free(copy);
+	world_free(v);
+	world_free(w);
+}
+
+/* The newer file had filled the card further, and all that tells lies there: it is
+ * not written over with zeroes either. */
+static void test_filled_by_newer(void **state)
+{
+	struct world *w = check_made(NULL), *v;
+	uint8_t nothing[8192] = { 0 }, *card, *now;
+	uint64_t size = w->shape.chunk_bytes;
+	uint32_t segment, filled;
+	struct sim_copy *meta;
+	char name[MEDIUM_NAME_BYTES];
+	int i;
+
+	(void)state;
+	assert_code(w, world_open(w, 0), 0);
+	filled = (uint32_t)world_stat(w, LBS_STAT_SEGMENTS_FILLED);
+	meta = simdisk_copy(w->disk, SIM_FLASH);
+	assert_code(w, world_close(w), 0);
+	assert_code(w, world_open(w, 0), 0);
+	for (i = 0; i < 8; i++)
+		assert_code(w, store_fill_one(w->store), 0);
+	write_round(w);
+	assert_code(w, world_close(w), 0);
+	v = elsewhere(w);
+	simdisk_restore(v->disk, meta);
+	medium_file_name(MEDIUM_CARD_FILE, name);
+	assert_int_equal(simdisk_poke(v->disk, SIM_CARD, name, nothing,
+				      sizeof(nothing), 0), 0);
+	/* And nothing in what this file knows to be filled. */
+	for (segment = 0; segment < filled; segment++) {
+		medium_file_name(segment / 16, name);
+		assert_int_equal(simdisk_poke(v->disk, SIM_CARD, name, nothing,
+					      4096, segment % 16 * SEGMENT), 0);
+	}
+	card = sim_alloc((size_t)size);
+	now = sim_alloc((size_t)size);
+	medium_file_name(filled / 16, name);
+	assert_true(simdisk_peek(v->disk, SIM_CARD, name, card, (size_t)size, 0) >= 0);
+	assert_code(v, world_open(v, 0), 0);
+	assert_code(v, store_fill_one(v->store), LBS_ESTALEMETA);
+	assert_true(simdisk_peek(v->disk, SIM_CARD, name, now, (size_t)size, 0) >= 0);
+	segment = filled % 16 * SEGMENT;
+	assert_memory_equal(card + segment, now + segment, size - segment);
+	assert_code(v, world_close(v), LBS_EFAILED);
+	assert_code(v, world_open(v, LBS_ACCEPT_LOSS), 0);
+	write_round(v);
+	assert_code(v, world_close(v), 0);
+	free(card);
+	free(now);
+	sim_copy_free(meta);
 	world_free(v);
 	world_free(w);
 }
 
 /* ---- a segment as it was in an earlier use ----------------------------------- */
 
-#define SEGMENT (64u * KIB)
 #define SEGMENTS 112
 #define ROUNDS 60
 
@@ -651,6 +733,7 @@ int main(void)
 		cmocka_unit_test(test_stale_metadata),
 		cmocka_unit_test(test_forked_metadata),
 		cmocka_unit_test(test_beacon_lost),
+		cmocka_unit_test(test_filled_by_newer),
 		cmocka_unit_test(test_earlier_use),
 		cmocka_unit_test(test_stale_card),
 		cmocka_unit_test(test_lying_card),

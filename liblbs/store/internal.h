@@ -283,6 +283,16 @@ void background_stop(lbs_store *s);
 /* After a write: does or asks for what is due. */
 int background_after_write(lbs_store *s);
 
+/* newer.c: is what lies in a segment that is about to be written older, or our own?
+ * Else a newer metadata file has written it: the store stops, LBS_ESTALEMETA. */
+int store_check_not_newer(lbs_store *s, uint32_t segment);
+/* The largest session and checkpoint that the header of any segment tells of. Reads
+ * a page of each; what cannot be read says nothing. */
+struct newest {
+	uint64_t session, checkpoint;
+};
+void store_newest_on_card(lbs_store *s, struct newest *out);
+
 /* replay.c: rolls forward and judges; with the store open for writing, makes
  * what was recovered durable and begins the session. */
 int store_recover(lbs_store *s, const struct card_sealed *card);

@@ -209,6 +209,12 @@ tell(struct replay *r)
 				      : " and were made durable");
 }
 
+static uint64_t
+largest(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 int
 store_recover(lbs_store *s, const struct card_sealed *card)
 {
@@ -264,10 +270,12 @@ store_recover(lbs_store *s, const struct card_sealed *card)
 	if (rc)
 		goto out;
 	/* Beyond every session that either side has seen. */
-	s->session = (r->state.session > card->session ? r->state.session
-							: card->session) + 1;
-	if (r->end >> 32 >= s->session)
-		s->session = (r->end >> 32) + 1;
+	s->session = largest(largest(r->state.session, card->session),
+			     largest(r->newest.session, r->end >> 32)) + 1;
+	if (s->accept_loss)
+		r->state.checkpoint =
+			largest(largest(r->state.checkpoint, card->checkpoint),
+				largest(r->newest.checkpoint, r->checkpoint));
 	tell(r);
 	atomic_store(&s->checkpoint, r->state.checkpoint);
 	atomic_store(&s->checkpoint_recno, r->state.checkpoint_recno);

@@ -30,6 +30,7 @@ struct replay {
 
 	/* evidence */
 	uint64_t durable_to, checkpoint; /* largest seen in any record */
+	struct newest newest;	/* in any header, if a loss is accepted */
 	int missing;		/* 0, or the verdict */
 	struct cut last;	/* where record end lies, if it was read */
 	int stopped;		/* an incomplete piece ended the replay */
