@@ -4,6 +4,7 @@
  * new, and no (key, nonce) pair is sealed twice whatever was restored (promises
  * 2, 6, 7, 8).
  */
+#include "liblbs/log/stream.h"
 #include "liblbs/store/internal.h"
 #include "tests/lab/check.h"
 #include "tests/lab/nonce_audit.h"
@@ -134,6 +135,12 @@ static void test_stale_metadata(void **state)
 		world_free(w);
 	}
 	assert_int_equal(nonce_audit_repeats(), repeats);
+}
+
+static const uint8_t *same_block(void *ctx, uint32_t i)
+{
+	(void)i;
+	return ctx;
 }
 
 /* Both from one copy: two machines go on from the same moment, and neither
@@ -695,6 +702,53 @@ static void test_shrunk(void **state)
 	world_free(w);
 }
 
+/* Sealed by whoever holds the key, longer than any group of ours, and beyond the
+ * anchor: it would have to be written again. */
+static void test_group_too_long(void **state)
+{
+	static const uint8_t zeroes[MODEL_BLOCK];
+	struct world_shape shape = workload_shape;
+	struct record_desc desc = { .kind = RECORD_DATA, .extent_count = 1 };
+	uint32_t blocks[] = { GROUP_BLOCKS_MAX, GROUP_BLOCKS_MAX + 1,
+			      RECORD_BLOCKS_MAX };
+	char name[MEDIUM_NAME_BYTES];
+	struct world *w, *v;
+	struct stream *st;
+	uint32_t i, at;
+	uint8_t *buf;
+	size_t len;
+
+	(void)state;
+	shape.segment_bytes = 4096 * KIB;
+	shape.chunk_bytes = 2 * shape.segment_bytes;
+	shape.capacity_bytes = 24 * shape.segment_bytes;
+	shape.vdisk_bytes = 4096 * KIB;
+	w = check_made(&shape);
+	assert_code(w, world_open(w, 0), 0);
+	assert_code(w, world_write(w, 0, 8 * KIB, LBS_FUA), 0);
+	st = w->store->stream;
+	at = st->cursor;
+	buf = sim_alloc(record_bytes(1, RECORD_BLOCKS_MAX));
+	for (i = 0; i < 3; i++) {
+		v = elsewhere(w);
+		desc.recno = st->next_recno;
+		desc.frame_count = blocks[i];
+		desc.extents[0] = (struct extent){ 1, blocks[i], 0 };
+		len = seal_record(&w->store->sealer,
+				  segtab_key(w->store->segtab, st->segment), at,
+				  &desc, same_block, (void *)zeroes, NULL, buf);
+		medium_file_name(st->segment / 2, name);
+		assert_int_equal(simdisk_poke(v->disk, SIM_CARD, name, buf,
+					      (uint32_t)len,
+					      st->segment % 2 * shape.segment_bytes +
+						      at), 0);
+		assert_code(v, world_open(v, 0), i == 0 ? 0 : LBS_EDAMAGED);
+		world_free(v);
+	}
+	free(buf);
+	world_free(w);
+}
+
 static void test_dying_recoveries(void **state)
 {
 	struct world *w = check_made(NULL), *v;
@@ -743,6 +797,7 @@ int main(void)
 		cmocka_unit_test(test_stale_card_cleaned),
 		cmocka_unit_test(test_stale_card_cleaned_before),
 		cmocka_unit_test(test_shrunk),
+		cmocka_unit_test(test_group_too_long),
 		cmocka_unit_test(test_dying_recoveries),
 	};
 
