@@ -187,6 +187,8 @@ struct run_file;
 int run_file_open(const char *meta_path, const char *owner, int rdonly,
 		  const struct logger *log, struct run_file **out);
 struct run_page *run_file_page(struct run_file *r); /* NULL: none */
+/* The store is closing: who comes meanwhile waits for it. */
+void run_file_finishing(struct run_file *r);
 void run_file_close(struct run_file *r);
 void run_boot_id(uint8_t boot_id[16]);
 
@@ -314,6 +316,7 @@ int store_load_state(lbs_store *s, const struct card_sealed *on_card);
 /* posix.c */
 /* Closes the card and gives up the lock. NULL is allowed. */
 void store_posix_free(struct posix *posix);
+void store_posix_finishing(struct posix *posix); /* NULL is allowed */
 
 /* open.c */
 /* Without anything loaded; NULL when memory ran out. */
