@@ -11,6 +11,7 @@
 #include "tests/lab/simimage.h"
 #include "tests/lab/workload.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -749,6 +750,123 @@ static void test_group_too_long(void **state)
 	world_free(w);
 }
 
+/* A loss is accepted, and in the midst of it the power goes or a medium fails, at
+ * each place there is: whatever it had come to, accepting it again works, and then it
+ * is accepted for good. */
+static void settle_accepted(struct world *w)
+{
+	int rc = world_open(w, 0);
+
+	if (rc != 0) {
+		assert_code(w, rc, LBS_ESTALEMETA);
+		assert_code(w, world_open(w, LBS_ACCEPT_LOSS), 0);
+		write_round(w);
+	}
+	assert_plausible(w);
+	assert_code(w, world_close(w), 0);
+	assert_code(w, world_open(w, 0), 0);
+	check_work(w, 5, 3);
+	assert_code(w, world_close(w), 0);
+}
+
+static void test_trouble_while_accepting(void **state)
+{
+	static const struct { enum sim_side side; enum sim_op op; } kinds[] = {
+		{ SIM_CARD, SIM_WRITE }, { SIM_CARD, SIM_SYNC },
+		{ SIM_FLASH, SIM_WRITE }, { SIM_FLASH, SIM_SYNC },
+	};
+	uint64_t repeats = nonce_audit_repeats(), tick;
+	struct world *w = check_made(NULL), *v;
+	struct sim_copy *meta;
+	unsigned kind, nth;
+	int done, rc, i;
+
+	(void)state;
+	assert_code(w, world_open(w, 0), 0);
+	check_work(w, 1, 4);
+	assert_code(w, world_flush(w), 0);
+	meta = simdisk_copy(w->disk, SIM_FLASH);
+	for (i = 2; i < 6; i++) {
+		check_work(w, (uint64_t)i, 4);
+		assert_code(w, world_close(w), 0);
+		assert_code(w, world_open(w, 0), 0);
+	}
+	assert_code(w, world_write(w, 0, 100 * KIB, 0), 0);
+	world_cut(w, SIM_KEEP_ALL, 0);
+	simdisk_restore(w->disk, meta);
+	for (tick = 1, done = 0; !done; tick++) {
+		v = elsewhere(w);
+		simdisk_arm(v->disk, simdisk_ticks(v->disk) + tick);
+		done = world_open(v, LBS_ACCEPT_LOSS) == 0 &&
+		       !simdisk_is_off(v->disk);
+		simdisk_arm(v->disk, 0);
+		if (done)
+			assert_code(v, world_close(v), 0);
+		else
+			world_cut(v, tick % 2 ? SIM_DROP_ALL : SIM_SUBSET, tick);
+		settle_accepted(v);
+		world_free(v);
+	}
+	assert_true(tick > 8);
+	for (kind = 0; kind < 4; kind++)
+		for (nth = 1, done = 0; !done; nth++) {
+			v = elsewhere(w);
+			simdisk_fault(v->disk, kinds[kind].side, kinds[kind].op,
+				      nth, 1, EIO, kind % 2 ? SIM_FAULT_DROP : 0);
+			rc = world_open(v, LBS_ACCEPT_LOSS);
+			done = simdisk_fault_hits(v->disk) == 0;
+			simdisk_clear_faults(v->disk);
+			if (rc == 0)
+				(void)world_close(v);
+			else
+				world_cut(v, SIM_KEEP_ALL, 0);
+			settle_accepted(v);
+			world_free(v);
+		}
+	assert_int_equal(nonce_audit_repeats(), repeats);
+	sim_copy_free(meta);
+	world_free(w);
+}
+
+/* More records in a session than its numbers hold: they go on into the next
+ * session's, and the next session is beyond those. */
+static void test_numbers_run_over(void **state)
+{
+	struct world *w = check_made(NULL), *v;
+	uint64_t session, n;
+	int round;
+
+	(void)state;
+	for (round = 0; round < 2; round++) {
+		assert_code(w, world_open(w, 0), 0);
+		assert_code(w, world_write(w, 0, 8 * KIB, LBS_FUA), 0);
+		session = w->store->session;
+		w->store->stream->next_recno =
+			(session << 32 | (round ? UINT32_MAX : INT32_MAX)) - 3;
+		/* What the last record was is told by its successor alone. */
+		for (n = 0; n < 40; n++)
+			assert_code(w, world_write(w, n * 8 * KIB, 8 * KIB,
+						   n % 5 == 0 ? LBS_FUA : 0), 0);
+		assert_code(w, lbs_store_checkpoint(w->store), 0);
+		write_round(w);
+		v = world_clone(w);
+		world_cut(v, SIM_DROP_ALL, 0);
+		assert_code(v, world_open(v, 0), 0);
+		assert_true(v->store->session > session + (uint64_t)round);
+		assert_model(v);
+		write_round(v);
+		assert_code(v, world_close(v), 0);
+		assert_code(v, world_open(v, 0), 0);
+		assert_model(v);
+		world_free(v);
+		world_cut(w, SIM_KEEP_ALL, 0);
+		assert_code(w, world_open(w, 0), 0);
+		assert_model(w);
+		assert_code(w, world_close(w), 0);
+	}
+	world_free(w);
+}
+
 static void test_dying_recoveries(void **state)
 {
 	struct world *w = check_made(NULL), *v;
@@ -798,6 +916,8 @@ int main(void)
 		cmocka_unit_test(test_stale_card_cleaned_before),
 		cmocka_unit_test(test_shrunk),
 		cmocka_unit_test(test_group_too_long),
+		cmocka_unit_test(test_trouble_while_accepting),
+		cmocka_unit_test(test_numbers_run_over),
 		cmocka_unit_test(test_dying_recoveries),
 	};
 
