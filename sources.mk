@@ -13,7 +13,7 @@ LIBLBS_SRC := $(CRYPTO_SRC) $(ZIP_SRC) $(FORMAT_SRC) \
               liblbs/log/segtab.c liblbs/log/seal.c liblbs/log/turn.c liblbs/log/reserve.c liblbs/log/records.c \
               liblbs/log/append.c liblbs/log/scan.c \
               liblbs/store/create.c liblbs/store/fit.c liblbs/store/look.c liblbs/store/posix.c liblbs/store/open.c liblbs/store/load.c \
-              liblbs/store/replay.c liblbs/store/judge.c liblbs/store/resume.c \
+              liblbs/store/replay.c liblbs/store/judge.c liblbs/store/newer.c liblbs/store/resume.c \
               liblbs/store/session.c liblbs/store/fail.c liblbs/store/vdisk.c \
               liblbs/store/ahead.c liblbs/store/prefetch.c liblbs/store/cursor.c liblbs/store/read.c liblbs/store/write.c \
               liblbs/store/discard.c liblbs/store/holes.c liblbs/store/flush.c liblbs/store/checkpoint.c liblbs/store/slice.c liblbs/store/mapwrite.c \

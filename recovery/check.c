@@ -183,6 +183,7 @@ int
 check_store(struct checker *c)
 {
 	lbs_store *s = c->store;
+	struct newest newest;
 	char text[256];
 	int rc;
 
@@ -204,5 +205,9 @@ check_store(struct checker *c)
 		return 0;
 	}
 	card_check(c);
+	/* s->session is the first that this metadata does not know; with a loss
+	 * accepted it is beyond them all. */
+	store_newest_on_card(s, &newest);
+	c->newer = newest.session >= s->session;
 	return check_map(c);
 }

@@ -38,6 +38,8 @@ struct checker {
 	void *ctx;
 	int scrub_follows;	/* which lists the blocks that are lost, too */
 	int corrupt;		/* set: the metadata must be salvaged, not mended */
+	int newer;		/* set: a newer metadata file has written the card,
+				 * which only the headers of segments tell */
 };
 
 /* SQLite's check, the map, live counts, the segment table, the card's small

@@ -392,6 +392,14 @@ if command -v flock >/dev/null; then
 	expect 1 busy flock -x flash/a.lbs.run "$lbs" list flash/a.lbs
 	expect 1 busy flock -x card/a/card.lbs "$lbs" stat flash/a.lbs
 	expect 0 - flock -x flash/a.lbs.run "$lbs" info flash/a.lbs
+	# Whoever says that it is finishing is waited for.
+	printf 'lbs-fuse (pid 1), which is finishing\n' >flash/a.lbs.run
+	flock -x flash/a.lbs.run sh -c 'echo >held; sleep 3' &
+	while [ ! -e held ]; do sleep 0.02; done
+	expect 0 - "$lbs" list flash/a.lbs
+	holds "it has finished by then" flock -n -x flash/a.lbs.run true
+	wait $!
+	: >flash/a.lbs.run
 fi
 look 0 -
 

@@ -4,12 +4,14 @@
  * new, and no (key, nonce) pair is sealed twice whatever was restored (promises
  * 2, 6, 7, 8).
  */
+#include "liblbs/log/stream.h"
 #include "liblbs/store/internal.h"
 #include "tests/lab/check.h"
 #include "tests/lab/nonce_audit.h"
 #include "tests/lab/simimage.h"
 #include "tests/lab/workload.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,6 +23,7 @@
 
 #define KIB 1024u
 #define MOMENTS 6
+#define SEGMENT (64u * KIB)
 
 /* Everything that can be read is something the guest once wrote there. Returns
  * how many of the blocks cannot be read. */
@@ -135,6 +138,12 @@ static void test_stale_metadata(void **state)
 	assert_int_equal(nonce_audit_repeats(), repeats);
 }
 
+static const uint8_t *same_block(void *ctx, uint32_t i)
+{
+	(void)i;
+	return ctx;
+}
+
 /* Both from one copy: two machines go on from the same moment, and neither
  * seals with what the other used. */
 static void test_forked_metadata(void **state)
@@ -192,6 +201,16 @@ static void test_stale_card(void **state)
 	}
 }
 
+/* The log goes round the whole card. */
+static void write_round(struct world *w)
+{
+	uint64_t n = w->shape.capacity_bytes / (16 * KIB) * 2, i;
+
+	for (i = 0; i < n; i++)
+		assert_code(w, world_write(w, i % 20 * 16 * KIB, 16 * KIB,
+					   i % 7 == 0 ? LBS_FUA : 0), 0);
+}
+
 /* The newer session's name on the card is gone, too: the old metadata opens, and
  * finds out before it writes over anything newer. */
 static void test_beacon_lost(void **state)
@@ -201,15 +220,18 @@ static void test_beacon_lost(void **state)
 	char name[MEDIUM_NAME_BYTES];
 	struct sim_copy *copy;
 	struct sim_count before, after;
+	int i, rc = 0;
 
 	(void)state;
 	assert_code(w, world_open(w, 0), 0);
 	check_work(w, 1, 4);
 	assert_code(w, world_close(w), 0);
 	copy = simdisk_copy(w->disk, SIM_FLASH);
-	assert_code(w, world_open(w, 0), 0);
-	check_work(w, 2, 4);
-	assert_code(w, world_close(w), 0);
+	for (i = 2; i < 8; i++) {
+		assert_code(w, world_open(w, 0), 0);
+		check_work(w, (uint64_t)i, 4);
+		assert_code(w, world_close(w), 0);
+	}
 	v = elsewhere(w);
 	simdisk_restore(v->disk, copy);
 	medium_file_name(MEDIUM_CARD_FILE, name);
@@ -222,14 +244,82 @@ static void test_beacon_lost(void **state)
 	assert_code(v, world_write(v, 0, 4096, 0), LBS_EFAILED);
 	simdisk_count(v->disk, SIM_CARD, name, &after);
 	assert_int_equal(before.bytes, after.bytes);
+	/* Opened again it knows no better; with the loss accepted it does, once and
+	 * for all, in each segment. */
+	assert_code(v, world_close(v), LBS_EFAILED);
+	assert_code(v, world_open(v, LBS_ACCEPT_LOSS | LBS_RDONLY), 0);
+	assert_code(v, world_close(v), 0);
+	assert_code(v, world_open(v, 0), 0);
+	while (rc == 0)
+		rc = world_write(v, 0, 48 * KIB, LBS_FUA);
+	assert_code(v, rc, LBS_ESTALEMETA);
+	assert_code(v, world_close(v), LBS_EFAILED);
+	assert_code(v, world_open(v, LBS_ACCEPT_LOSS), 0);
+	assert_plausible(v);
+	write_round(v);
+	assert_code(v, world_close(v), 0);
+	assert_code(v, world_open(v, 0), 0);
+	write_round(v);
 	sim_copy_free(copy);
+	world_free(v);
+	world_free(w);
+}
+
+/* The newer file had filled the card further, and all that tells lies there: it is
+ * not written over with zeroes either. */
+static void test_filled_by_newer(void **state)
+{
+	struct world *w = check_made(NULL), *v;
+	uint8_t nothing[8192] = { 0 }, *card, *now;
+	uint64_t size = w->shape.chunk_bytes;
+	uint32_t segment, filled;
+	struct sim_copy *meta;
+	char name[MEDIUM_NAME_BYTES];
+	int i;
+
+	(void)state;
+	assert_code(w, world_open(w, 0), 0);
+	filled = (uint32_t)world_stat(w, LBS_STAT_SEGMENTS_FILLED);
+	meta = simdisk_copy(w->disk, SIM_FLASH);
+	assert_code(w, world_close(w), 0);
+	assert_code(w, world_open(w, 0), 0);
+	for (i = 0; i < 8; i++)
+		assert_code(w, store_fill_one(w->store), 0);
+	write_round(w);
+	assert_code(w, world_close(w), 0);
+	v = elsewhere(w);
+	simdisk_restore(v->disk, meta);
+	medium_file_name(MEDIUM_CARD_FILE, name);
+	assert_int_equal(simdisk_poke(v->disk, SIM_CARD, name, nothing,
+				      sizeof(nothing), 0), 0);
+	/* And nothing in what this file knows to be filled. */
+	for (segment = 0; segment < filled; segment++) {
+		medium_file_name(segment / 16, name);
+		assert_int_equal(simdisk_poke(v->disk, SIM_CARD, name, nothing,
+					      4096, segment % 16 * SEGMENT), 0);
+	}
+	card = sim_alloc((size_t)size);
+	now = sim_alloc((size_t)size);
+	medium_file_name(filled / 16, name);
+	assert_true(simdisk_peek(v->disk, SIM_CARD, name, card, (size_t)size, 0) >= 0);
+	assert_code(v, world_open(v, 0), 0);
+	assert_code(v, store_fill_one(v->store), LBS_ESTALEMETA);
+	assert_true(simdisk_peek(v->disk, SIM_CARD, name, now, (size_t)size, 0) >= 0);
+	segment = filled % 16 * SEGMENT;
+	assert_memory_equal(card + segment, now + segment, size - segment);
+	assert_code(v, world_close(v), LBS_EFAILED);
+	assert_code(v, world_open(v, LBS_ACCEPT_LOSS), 0);
+	write_round(v);
+	assert_code(v, world_close(v), 0);
+	free(card);
+	free(now);
+	sim_copy_free(meta);
 	world_free(v);
 	world_free(w);
 }
 
 /* ---- a segment as it was in an earlier use ----------------------------------- */
 
-#define SEGMENT (64u * KIB)
 #define SEGMENTS 112
 #define ROUNDS 60
 
@@ -613,6 +703,170 @@ static void test_shrunk(void **state)
 	world_free(w);
 }
 
+/* Sealed by whoever holds the key, longer than any group of ours, and beyond the
+ * anchor: it would have to be written again. */
+static void test_group_too_long(void **state)
+{
+	static const uint8_t zeroes[MODEL_BLOCK];
+	struct world_shape shape = workload_shape;
+	struct record_desc desc = { .kind = RECORD_DATA, .extent_count = 1 };
+	uint32_t blocks[] = { GROUP_BLOCKS_MAX, GROUP_BLOCKS_MAX + 1,
+			      RECORD_BLOCKS_MAX };
+	char name[MEDIUM_NAME_BYTES];
+	struct world *w, *v;
+	struct stream *st;
+	uint32_t i, at;
+	uint8_t *buf;
+	size_t len;
+
+	(void)state;
+	shape.segment_bytes = 4096 * KIB;
+	shape.chunk_bytes = 2 * shape.segment_bytes;
+	shape.capacity_bytes = 24 * shape.segment_bytes;
+	shape.vdisk_bytes = 4096 * KIB;
+	w = check_made(&shape);
+	assert_code(w, world_open(w, 0), 0);
+	assert_code(w, world_write(w, 0, 8 * KIB, LBS_FUA), 0);
+	st = w->store->stream;
+	at = st->cursor;
+	buf = sim_alloc(record_bytes(1, RECORD_BLOCKS_MAX));
+	for (i = 0; i < 3; i++) {
+		v = elsewhere(w);
+		desc.recno = st->next_recno;
+		desc.frame_count = blocks[i];
+		desc.extents[0] = (struct extent){ 1, blocks[i], 0 };
+		len = seal_record(&w->store->sealer,
+				  segtab_key(w->store->segtab, st->segment), at,
+				  &desc, same_block, (void *)zeroes, NULL, buf);
+		medium_file_name(st->segment / 2, name);
+		assert_int_equal(simdisk_poke(v->disk, SIM_CARD, name, buf,
+					      (uint32_t)len,
+					      st->segment % 2 * shape.segment_bytes +
+						      at), 0);
+		assert_code(v, world_open(v, 0), i == 0 ? 0 : LBS_EDAMAGED);
+		world_free(v);
+	}
+	free(buf);
+	world_free(w);
+}
+
+/* A loss is accepted, and in the midst of it the power goes or a medium fails, at
+ * each place there is: whatever it had come to, accepting it again works, and then it
+ * is accepted for good. */
+static void settle_accepted(struct world *w)
+{
+	int rc = world_open(w, 0);
+
+	if (rc != 0) {
+		assert_code(w, rc, LBS_ESTALEMETA);
+		assert_code(w, world_open(w, LBS_ACCEPT_LOSS), 0);
+		write_round(w);
+	}
+	assert_plausible(w);
+	assert_code(w, world_close(w), 0);
+	assert_code(w, world_open(w, 0), 0);
+	check_work(w, 5, 3);
+	assert_code(w, world_close(w), 0);
+}
+
+static void test_trouble_while_accepting(void **state)
+{
+	static const struct { enum sim_side side; enum sim_op op; } kinds[] = {
+		{ SIM_CARD, SIM_WRITE }, { SIM_CARD, SIM_SYNC },
+		{ SIM_FLASH, SIM_WRITE }, { SIM_FLASH, SIM_SYNC },
+	};
+	uint64_t repeats = nonce_audit_repeats(), tick;
+	struct world *w = check_made(NULL), *v;
+	struct sim_copy *meta;
+	unsigned kind, nth;
+	int done, rc, i;
+
+	(void)state;
+	assert_code(w, world_open(w, 0), 0);
+	check_work(w, 1, 4);
+	assert_code(w, world_flush(w), 0);
+	meta = simdisk_copy(w->disk, SIM_FLASH);
+	for (i = 2; i < 6; i++) {
+		check_work(w, (uint64_t)i, 4);
+		assert_code(w, world_close(w), 0);
+		assert_code(w, world_open(w, 0), 0);
+	}
+	assert_code(w, world_write(w, 0, 100 * KIB, 0), 0);
+	world_cut(w, SIM_KEEP_ALL, 0);
+	simdisk_restore(w->disk, meta);
+	for (tick = 1, done = 0; !done; tick++) {
+		v = elsewhere(w);
+		simdisk_arm(v->disk, simdisk_ticks(v->disk) + tick);
+		done = world_open(v, LBS_ACCEPT_LOSS) == 0 &&
+		       !simdisk_is_off(v->disk);
+		simdisk_arm(v->disk, 0);
+		if (done)
+			assert_code(v, world_close(v), 0);
+		else
+			world_cut(v, tick % 2 ? SIM_DROP_ALL : SIM_SUBSET, tick);
+		settle_accepted(v);
+		world_free(v);
+	}
+	assert_true(tick > 8);
+	for (kind = 0; kind < 4; kind++)
+		for (nth = 1, done = 0; !done; nth++) {
+			v = elsewhere(w);
+			simdisk_fault(v->disk, kinds[kind].side, kinds[kind].op,
+				      nth, 1, EIO, kind % 2 ? SIM_FAULT_DROP : 0);
+			rc = world_open(v, LBS_ACCEPT_LOSS);
+			done = simdisk_fault_hits(v->disk) == 0;
+			simdisk_clear_faults(v->disk);
+			if (rc == 0)
+				(void)world_close(v);
+			else
+				world_cut(v, SIM_KEEP_ALL, 0);
+			settle_accepted(v);
+			world_free(v);
+		}
+	assert_int_equal(nonce_audit_repeats(), repeats);
+	sim_copy_free(meta);
+	world_free(w);
+}
+
+/* More records in a session than its numbers hold: they go on into the next
+ * session's, and the next session is beyond those. */
+static void test_numbers_run_over(void **state)
+{
+	struct world *w = check_made(NULL), *v;
+	uint64_t session, n;
+	int round;
+
+	(void)state;
+	for (round = 0; round < 2; round++) {
+		assert_code(w, world_open(w, 0), 0);
+		assert_code(w, world_write(w, 0, 8 * KIB, LBS_FUA), 0);
+		session = w->store->session;
+		w->store->stream->next_recno =
+			(session << 32 | (round ? UINT32_MAX : INT32_MAX)) - 3;
+		/* What the last record was is told by its successor alone. */
+		for (n = 0; n < 40; n++)
+			assert_code(w, world_write(w, n * 8 * KIB, 8 * KIB,
+						   n % 5 == 0 ? LBS_FUA : 0), 0);
+		assert_code(w, lbs_store_checkpoint(w->store), 0);
+		write_round(w);
+		v = world_clone(w);
+		world_cut(v, SIM_DROP_ALL, 0);
+		assert_code(v, world_open(v, 0), 0);
+		assert_true(v->store->session > session + (uint64_t)round);
+		assert_model(v);
+		write_round(v);
+		assert_code(v, world_close(v), 0);
+		assert_code(v, world_open(v, 0), 0);
+		assert_model(v);
+		world_free(v);
+		world_cut(w, SIM_KEEP_ALL, 0);
+		assert_code(w, world_open(w, 0), 0);
+		assert_model(w);
+		assert_code(w, world_close(w), 0);
+	}
+	world_free(w);
+}
+
 static void test_dying_recoveries(void **state)
 {
 	struct world *w = check_made(NULL), *v;
@@ -651,6 +905,7 @@ int main(void)
 		cmocka_unit_test(test_stale_metadata),
 		cmocka_unit_test(test_forked_metadata),
 		cmocka_unit_test(test_beacon_lost),
+		cmocka_unit_test(test_filled_by_newer),
 		cmocka_unit_test(test_earlier_use),
 		cmocka_unit_test(test_stale_card),
 		cmocka_unit_test(test_lying_card),
@@ -660,6 +915,9 @@ int main(void)
 		cmocka_unit_test(test_stale_card_cleaned),
 		cmocka_unit_test(test_stale_card_cleaned_before),
 		cmocka_unit_test(test_shrunk),
+		cmocka_unit_test(test_group_too_long),
+		cmocka_unit_test(test_trouble_while_accepting),
+		cmocka_unit_test(test_numbers_run_over),
 		cmocka_unit_test(test_dying_recoveries),
 	};
 

@@ -85,6 +85,21 @@ look_for_card(struct ck *ck, struct sight *out)
 	return 0;
 }
 
+/* Opening did not find out, as it reads no free segments; serving would, when it came
+ * to write there. */
+static void
+find_newer(struct ck *ck, struct sight *out)
+{
+	out->verdict = LBS_ESTALEMETA;
+	snprintf(ck->report.sentence, sizeof ck->report.sentence,
+		 "the metadata is older than the card, as the header of a segment "
+		 "tells: use the newest metadata file, or run lbsck -n "
+		 "--accept-loss to see what is lost, and without -n to go on "
+		 "without it");
+	ck_note(ck, FINDING_ERROR, lbs_error_word(out->verdict),
+		ck->report.sentence);
+}
+
 static int
 look(struct ck *ck, uint32_t flags, int scrub, struct sight *out)
 {
@@ -109,6 +124,8 @@ look(struct ck *ck, uint32_t flags, int scrub, struct sight *out)
 		return rc;
 	rc = check_store(&c);
 	out->corrupt = c.corrupt;
+	if (rc == 0 && c.newer)
+		find_newer(ck, out);
 	log.quiet = 1;
 	if (rc == 0 && flags & LBS_ACCEPT_LOSS)
 		rc = check_lost_writes(&c);

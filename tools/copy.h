@@ -27,6 +27,8 @@ struct copy {
 	const char *store; /* its name with links resolved */
 	char socket[PATH_MAX + 8];
 	uint64_t vdisk_bytes;
+	int written;	  /* the store has been written to, ever */
+	uint64_t live_bytes; /* of it, as of the last checkpoint */
 	struct timespec begun, ended;
 };
 

@@ -144,6 +144,22 @@ out:
 	return rc;
 }
 
+static void
+look_inside(struct copy *copy)
+{
+	json_t *stat = ask(copy, "stat");
+	json_t *counters = json_object_get(stat, "counters");
+
+	/* Who does not say may have been written to. */
+	copy->written = !json_is_integer(json_object_get(counters, "last_record")) ||
+			json_integer_value(json_object_get(counters,
+							   "last_record"));
+	copy->live_bytes = (uint64_t)json_integer_value(
+				   json_object_get(counters, "live_blocks")) *
+			   4096;
+	json_decref(stat);
+}
+
 int
 copy_attach(struct copy *copy, int read_only)
 {
@@ -155,6 +171,8 @@ copy_attach(struct copy *copy, int read_only)
 	rc = serve_it(copy, read_only);
 	if (rc == EXIT_DONE)
 		rc = find_vdisk(copy);
+	if (rc == EXIT_DONE)
+		look_inside(copy);
 	return rc;
 }
 

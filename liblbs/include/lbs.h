@@ -147,7 +147,8 @@ int lbs_store_create(const char *path, const char *data_dir,
 
 /* Opens a store: takes the locks, rolls the log forward, judges freshness,
  * makes what was recovered durable. Starts threads. The result is owned by the
- * caller and released with lbs_store_close. */
+ * caller and released with lbs_store_close. If another process holds the store it is
+ * waited for: a second, and for 30 seconds at most while it is closing it. */
 int lbs_store_open(const char *path, const struct lbs_open_options *options,
 		   lbs_store **out) __attribute__((warn_unused_result));
 

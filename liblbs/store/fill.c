@@ -92,6 +92,12 @@ fill_one(lbs_store *s)
 	if (segment >= s->geometry.segment_count)
 		return LBS_ENOSPC;
 	chunk = geometry_chunk(&s->geometry, segment);
+	/* What a newer metadata file may have filled and written. */
+	rc = s->env.card->ops->open(s->env.card, chunk, 0) == 0
+		     ? store_check_not_newer(s, segment)
+		     : 0;
+	if (rc)
+		return rc;
 	err = write_segment(s, segment);
 	if (err) {
 		if (code_of_errno(err) == LBS_ENOSPC) {
@@ -148,34 +154,6 @@ store_fill_wanted(lbs_store *s)
 		!map_allows(s->map, store_ahead_segments(s) * s->segment_blocks));
 }
 
-/*
- * DESIGN.md condition 7: what lies in a segment that is about to be written must be
- * older than this session, or this session's own. Otherwise a newer metadata
- * file has written it, and this one is an old copy.
- */
-static int
-check_not_newer(lbs_store *s, uint32_t segment)
-{
-	struct scan_source src = { &s->sealer, &s->geometry, s->env.card, 0 };
-	struct segment_sealed on_card;
-	struct segment_info known;
-	uint8_t salt[SALT_BYTES];
-	int rc = scan_header(&src, segment, salt, &on_card);
-
-	count(s, LBS_STAT_CARD_READ_BYTES, src.bytes_read);
-	if (rc < 0)
-		return 0; /* unreadable: about to be written over */
-	segtab_info(s->segtab, segment, &known);
-	if (rc == SCAN_NONE || on_card.serial >> 32 < s->session ||
-	    memcmp(known.salt, salt, SALT_BYTES) == 0)
-		return 0;
-	return store_fail(s, LBS_ESTALEMETA,
-			  "the metadata is older than the card (segment %u was "
-			  "written by session %llu): use the newest metadata "
-			  "file, or " CONSENT,
-			  segment, (unsigned long long)(on_card.serial >> 32));
-}
-
 int
 store_next_segment(void *ctx, int level, uint32_t *segment)
 {
@@ -206,7 +184,7 @@ store_next_segment(void *ctx, int level, uint32_t *segment)
 			return LBS_ENOSPC;
 		usleep(100);
 	}
-	rc = check_not_newer(s, *segment);
+	rc = store_check_not_newer(s, *segment);
 	if (rc)
 		segtab_release(s->segtab, *segment);
 	return rc;

@@ -187,6 +187,8 @@ struct run_file;
 int run_file_open(const char *meta_path, const char *owner, int rdonly,
 		  const struct logger *log, struct run_file **out);
 struct run_page *run_file_page(struct run_file *r); /* NULL: none */
+/* The store is closing: who comes meanwhile waits for it. */
+void run_file_finishing(struct run_file *r);
 void run_file_close(struct run_file *r);
 void run_boot_id(uint8_t boot_id[16]);
 
@@ -283,6 +285,16 @@ void background_stop(lbs_store *s);
 /* After a write: does or asks for what is due. */
 int background_after_write(lbs_store *s);
 
+/* newer.c: is what lies in a segment that is about to be written older, or our own?
+ * Else a newer metadata file has written it: the store stops, LBS_ESTALEMETA. */
+int store_check_not_newer(lbs_store *s, uint32_t segment);
+/* The largest session and checkpoint that the header of any segment tells of. Reads
+ * a page of each; what cannot be read says nothing. */
+struct newest {
+	uint64_t session, checkpoint;
+};
+void store_newest_on_card(lbs_store *s, struct newest *out);
+
 /* replay.c: rolls forward and judges; with the store open for writing, makes
  * what was recovered durable and begins the session. */
 int store_recover(lbs_store *s, const struct card_sealed *card);
@@ -304,6 +316,7 @@ int store_load_state(lbs_store *s, const struct card_sealed *on_card);
 /* posix.c */
 /* Closes the card and gives up the lock. NULL is allowed. */
 void store_posix_free(struct posix *posix);
+void store_posix_finishing(struct posix *posix); /* NULL is allowed */
 
 /* open.c */
 /* Without anything loaded; NULL when memory ran out. */

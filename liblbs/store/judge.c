@@ -193,11 +193,16 @@ replay_judge(struct replay *r)
 		return rc;
 	if (durable_to > r->durable_to)
 		r->durable_to = durable_to;
+	/* Whoever accepts that is not asked again: nothing of what a newer file
+	 * left may pass for news later. */
+	if (r->s->accept_loss)
+		store_newest_on_card(r->s, &r->newest);
 
 	/* A record that knows more than the metadata: an old metadata file. Of
 	 * the sessions that began to write only the last one tells: what began
 	 * before it and is not known any more was cut off by a recovery. */
 	if (r->card.session > r->state.session ||
+	    r->newest.session > r->state.session ||
 	    (r->card.begun >= r->state.session &&
 	     r->card.begun > replay_known_begun(r)) ||
 	    r->checkpoint > r->state.checkpoint ||

@@ -235,6 +235,7 @@ lbs_store_close(lbs_store *s)
 	posix = s->posix;
 	if (s->forks != store_forks())
 		return LBS_EFORK; /* the parent's: not even memory is ours */
+	store_posix_finishing(posix);
 	background_stop(s);
 	cleaner_stop(s);
 	if (!s->rdonly)

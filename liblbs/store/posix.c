@@ -31,6 +31,13 @@ store_posix_free(struct posix *p)
 	free(p);
 }
 
+void
+store_posix_finishing(struct posix *p)
+{
+	if (p)
+		run_file_finishing(p->run);
+}
+
 static uint64_t
 posix_meta_free(void *ctx)
 {

@@ -26,11 +26,13 @@ add_tail(struct replay *r, uint32_t segment, uint32_t offset)
 	return 0;
 }
 
-/* One change of the group that is being read. */
+/* One change of the group that is being read. Whatever rewrite_tail makes of the
+ * group has no more changes than this counts. */
 static int
 take_change(struct replay *r, uint32_t segment, const struct index_entry *e)
 {
-	if (r->group_len == (int)GROUP_RECORDS_MAX)
+	r->group_blocks += e->kind == RECORD_DATA ? e->extent.count_blocks : 1;
+	if (r->group_blocks > GROUP_BLOCKS_MAX)
 		return LBS_EDAMAGED; /* authentic, yet no group is so long */
 	r->group[r->group_len++] = (struct map_change){
 		e->extent, e->kind == RECORD_DATA
@@ -52,6 +54,7 @@ end_group(struct replay *r, uint64_t recno, uint32_t segment, uint32_t offset)
 		r->last.recno = 0;
 	rc = map_replay(r->s->map, r->group, r->group_len, &r->behind);
 	r->group_len = 0;
+	r->group_blocks = 0;
 	return rc;
 }
 
@@ -209,6 +212,12 @@ tell(struct replay *r)
 				      : " and were made durable");
 }
 
+static uint64_t
+largest(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 int
 store_recover(lbs_store *s, const struct card_sealed *card)
 {
@@ -264,10 +273,12 @@ store_recover(lbs_store *s, const struct card_sealed *card)
 	if (rc)
 		goto out;
 	/* Beyond every session that either side has seen. */
-	s->session = (r->state.session > card->session ? r->state.session
-							: card->session) + 1;
-	if (r->end >> 32 >= s->session)
-		s->session = (r->end >> 32) + 1;
+	s->session = largest(largest(r->state.session, card->session),
+			     largest(r->newest.session, r->end >> 32)) + 1;
+	if (s->accept_loss)
+		r->state.checkpoint =
+			largest(largest(r->state.checkpoint, card->checkpoint),
+				largest(r->newest.checkpoint, r->checkpoint));
 	tell(r);
 	atomic_store(&s->checkpoint, r->state.checkpoint);
 	atomic_store(&s->checkpoint_recno, r->state.checkpoint_recno);

@@ -23,6 +23,7 @@ struct replay {
 	struct log_position behind;
 	struct map_change group[GROUP_RECORDS_MAX];
 	int group_len;
+	uint64_t group_blocks;	/* of data, and an unmap counts as one */
 	size_t group_tail;	/* tail records of the open group */
 	struct tail_record *tail;
 	size_t tail_len, tail_cap;
@@ -30,6 +31,7 @@ struct replay {
 
 	/* evidence */
 	uint64_t durable_to, checkpoint; /* largest seen in any record */
+	struct newest newest;	/* in any header, if a loss is accepted */
 	int missing;		/* 0, or the verdict */
 	struct cut last;	/* where record end lies, if it was read */
 	int stopped;		/* an incomplete piece ended the replay */

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,9 +22,17 @@
 #define RUN_FILE_BYTES 8192
 #define RUN_PAGE_AT 4096
 
+/* A holder that was just told to end, or unmounted, needs a moment until it says so;
+ * its last checkpoint may then take a while. Also a bound on what is waited for. */
+#define PATIENCE_MS 1000
+#define FINISHING_MS 30000
+#define STEP_MS 20
+static const char finishing[] = ", which is finishing";
+
 struct run_file {
 	int fd;
 	struct run_page *page;
+	char owner[64];		/* "": a reader, which leaves the file as it is */
 };
 
 /* Who holds it: "lbs-nbd (pid 123)". */
@@ -41,13 +50,41 @@ read_owner(int fd, char text[OWNER_BYTES])
 		strcpy(text, "another process");
 }
 
+/* Takes the lock; waits for a holder that is about to let go. Else 0 and who it is. */
+static int
+take(int fd, char holder[OWNER_BYTES])
+{
+	for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB); waited += STEP_MS) {
+		read_owner(fd, holder);
+		if (waited >= (strstr(holder, finishing) ? FINISHING_MS
+							 : PATIENCE_MS))
+			return 0;
+		poll(NULL, 0, STEP_MS);
+	}
+	return 1;
+}
+
+static int
+write_owner(struct run_file *r, const char *state)
+{
+	char text[OWNER_BYTES] = "";
+	int n = snprintf(text, sizeof text, "%s (pid %d)%s\n", r->owner,
+			 (int)getpid(), state);
+
+	return pwrite(r->fd, text, (size_t)n, 0) == n ? 0 : -1;
+}
+
+static int
+write_nobody(struct run_file *r)
+{
+	return pwrite(r->fd, "\n", 1, 0) == 1 ? 0 : -1;
+}
+
 static int
 prepare(struct run_file *r, const char *owner, const struct logger *log)
 {
-	char text[OWNER_BYTES];
 	uint8_t zero[4096] = { 0 };
 	struct stat st;
-	int n;
 
 	/* Really written, so that touching the mapping cannot fail for lack of
 	 * room (SIGBUS). */
@@ -60,8 +97,8 @@ prepare(struct run_file *r, const char *owner, const struct logger *log)
 		return fail(log, LBS_EMETAFULL,
 			    "the run file cannot be written (%s): make room "
 			    "beside the metadata file", strerror(errno));
-	n = snprintf(text, sizeof text, "%s (pid %d)\n", owner, (int)getpid());
-	if (pwrite(r->fd, text, (size_t)n, 0) != n)
+	snprintf(r->owner, sizeof r->owner, "%s", owner);
+	if (write_owner(r, ""))
 		return fail(log, LBS_EIO, "the run file cannot be written (%s)",
 			    strerror(errno));
 	r->page = mmap(NULL, sizeof *r->page, PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -114,8 +151,7 @@ run_file_open(const char *meta_path, const char *owner, int rdonly,
 			  "directory's permissions", path, strerror(errno));
 		goto out;
 	}
-	if (flock(r->fd, LOCK_EX | LOCK_NB)) {
-		read_owner(r->fd, holder);
+	if (!take(r->fd, holder)) {
 		rc = fail(log, LBS_EBUSY,
 			  "in use by %s: stop it first (lbs info, stat and list "
 			  "work meanwhile)", holder);
@@ -140,10 +176,21 @@ run_file_page(struct run_file *r)
 }
 
 void
+run_file_finishing(struct run_file *r)
+{
+	/* Only words: who does not see them is told "busy" a little early. */
+	if (r->owner[0])
+		(void)write_owner(r, finishing);
+}
+
+void
 run_file_close(struct run_file *r)
 {
 	if (!r)
 		return;
+	/* A reader that comes next leaves no name. */
+	if (r->owner[0])
+		(void)write_nobody(r);
 	if (r->page)
 		munmap(r->page, sizeof *r->page);
 	if (r->fd >= 0)

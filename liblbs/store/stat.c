@@ -133,6 +133,10 @@ read_all(lbs_store *s, uint64_t v[LBS_STAT_COUNT])
 
 	for (int i = 0; i < LBS_STAT_COUNT; i++)
 		v[i] = atomic_load(&s->stat[i]);
+	/* In this order, so that none is beyond the next: what is durable was
+	 * applied before, and what a checkpoint knows was durable. */
+	v[LBS_STAT_CHECKPOINT_RECORD] = atomic_load(&s->checkpoint_recno);
+	v[LBS_STAT_DURABLE_RECORD] = atomic_load(&s->durable_recno);
 	map_position(s->map, &behind);
 	v[LBS_STAT_LAST_RECORD] = behind.recno;
 	if (s->stream) {
@@ -170,8 +174,6 @@ read_all(lbs_store *s, uint64_t v[LBS_STAT_COUNT])
 	v[LBS_STAT_TOTAL_CARD_LOG_BYTES] = total.log_bytes;
 	v[LBS_STAT_TOTAL_CARD_CLEAN_BYTES] = total.clean_bytes;
 	v[LBS_STAT_TOTAL_CARD_FILL_BYTES] = total.fill_bytes;
-	v[LBS_STAT_DURABLE_RECORD] = atomic_load(&s->durable_recno);
-	v[LBS_STAT_CHECKPOINT_RECORD] = atomic_load(&s->checkpoint_recno);
 	v[LBS_STAT_FAILED] = atomic_load(&s->failed) != 0;
 	v[LBS_STAT_READ_ONLY] = (uint64_t)s->rdonly;
 }

@@ -305,6 +305,37 @@ def differs(lab):
     os.environ["PATH"] = path
 
 
+def asks(lab):
+    """What a vdisk holds is written over only with consent, where there is a terminal
+    to ask on; a dry run writes nothing."""
+    old, new = rng.randbytes(2 * MIB), rng.randbytes(MIB)
+    lab.lbs("import", write(lab.path("old.raw"), old), lab.store)
+    image = write(lab.path("new.raw"), new)
+    told = lab.lbs("import", "--dry-run", image, lab.store)
+    score.check("a dry run", told.get("dry_run") and told.get("written") and
+                told.get("live_bytes", 0) >= 2 * MIB, told)
+
+    def typed(answer, *options):
+        ours, theirs = pty.openpty()
+        os.write(ours, answer)
+        done = subprocess.run([os.path.join(ROOT, "lbs"), "import", *options, image,
+                               lab.store], stdin=theirs, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, timeout=120)
+        os.close(ours)
+        os.close(theirs)
+        return done
+
+    done = typed(b"n\n")
+    score.check("no is no", done.returncode == 1 and "[cancelled]" in done.stderr and
+                "2 MiB live" in done.stderr, done.stderr)
+    score.check("nothing was written", lab.vdisk()[:2 * MIB] == old)
+    score.equal("yes is yes", typed(b"y\n").returncode, 0)
+    score.check("and it is written", lab.vdisk()[:2 * MIB] == new + bytes(MIB))
+    done = typed(b"", "--yes")
+    score.check("--yes asks nothing", done.returncode == 0 and
+                "go on?" not in done.stderr, done.stderr)
+
+
 def writes(lab):
     try:
         return lab.stat()["counters"]["write_ops"]
@@ -425,6 +456,8 @@ with Place("48M") as lab:
     refused(lab)
     served(lab, disk)
     differs(lab)
+with Place("16M") as lab:
+    asks(lab)
 with Place("64M", "--capacity", "24M", "--segment-size", "1M") as lab:
     no_room(lab)
 with Place("256M") as lab:

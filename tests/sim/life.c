@@ -161,10 +161,11 @@ int run_open(struct run *r)
 {
 	struct struck before;
 	struct sim_count card;
-	int tries, consent = 0, rc;
+	int tries, consent = r->accept, rc;
 
 	arm_opening(r);
 	r->o.card_dead = 0;
+	r->accept = 0;
 	for (tries = 0; tries < OPENING_TRIES; tries++) {
 		before = run_struck(r);
 		simdisk_count(r->w->disk, SIM_CARD, NULL, &card);
@@ -187,6 +188,9 @@ int run_open(struct run *r)
 		if (rc == 0) {
 			r->o.consented |= consent;
 			run_count(r, COUNT_ACCEPTED, (uint64_t)consent);
+			/* It is not met again. */
+			if (consent)
+				r->o.branched = 0;
 			return settle(r);
 		}
 		if (judge_refusal(r, rc, &before, card.bytes, &consent) < 0)

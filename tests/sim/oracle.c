@@ -370,8 +370,7 @@ int oracle_may_refuse(const struct oracle *o, int verdict)
 		return knows_lost_files(o) ||
 		       (hurt & (HURT_LOST | HURT_OLD_CARD)) != 0;
 	case LBS_ESTALEMETA:
-		return (hurt & HURT_OLD_FLASH) != 0 ||
-		       (hurt != 0 && o->branched);
+		return hurt != 0 && o->branched;
 	default:
 		return 0;
 	}

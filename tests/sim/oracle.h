@@ -27,9 +27,10 @@
  *     no checkpoint knows; and what tells that internal flash is old lies on the
  *     card, so that hurt in both a store may look whole. Then each block is in
  *     a state of some time, or an error, as with a loss accepted.
- *   - A store that went on with an older internal flash may at any time come upon a
- *     segment that the newer one had written, where nothing else was left to tell:
- *     then it stops with stale-metadata before it writes over it.
+ *   - A store that was opened with an older internal flash and no loss accepted may
+ *     at any time come upon a segment that the newer one had written, where nothing
+ *     else was left to tell: then it stops with stale-metadata before it writes over
+ *     it. Once a loss was accepted, nothing of the newer one is told again.
  *   - Hurt is forgotten when the store was closed cleanly, opened, and all of it
  *     looked at: from then on only what could not be read may be unreadable.
  */
@@ -64,8 +65,9 @@ struct oracle {
 	int limbo;		/* the last request stopped the store */
 	int lacks_files;	/* a loss was accepted that may be whole files:
 				 * reading there is LBS_EIO for good */
-	int branched;		/* an older flash was gone on with: what lies on
-				 * the card may be of a future that never was */
+	int branched;		/* an older flash was put back and no loss accepted
+				 * since: what lies on the card may be of a
+				 * future that never was */
 	int consented;		/* a loss was accepted, not yet looked at */
 	uint32_t met_damaged;	/* blocks, in the last look at the whole disk */
 	char label[32];		/* the rule that was broken, */

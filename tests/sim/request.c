@@ -82,13 +82,6 @@ static int no_space(struct run *r, const struct sim_step *step)
 	return relieve(r);
 }
 
-/* A fault, or a segment of a future that never was. */
-static int excused(const struct run *r, int rc, const struct struck *before)
-{
-	return run_excused(r, rc, before) ||
-	       (rc == LBS_ESTALEMETA && r->o.branched);
-}
-
 /* A request that changes the disk. */
 static int change(struct run *r, const struct sim_step *step)
 {
@@ -111,7 +104,7 @@ static int change(struct run *r, const struct sim_step *step)
 	}
 	if (!failed && run_store_failed(r)) {
 		r->o.limbo = 1;
-		if (!excused(r, rc, &before))
+		if (!run_may_stop(r, rc, &before))
 			return oracle_broken(&r->o, "unexpected-error", "the store "
 					     "failed by itself with %s",
 					     lbs_error_word(rc));
@@ -169,7 +162,7 @@ static int do_flush(struct run *r, const struct sim_step *step)
 	if (rc == 0 && step->kind == SIM_DO_FLUSH)
 		run_flushed(r);
 	if (rc != 0 && !(failed && rc == LBS_EFAILED) &&
-	    !excused(r, rc, &before))
+	    !run_may_stop(r, rc, &before))
 		return oracle_broken(&r->o, "unexpected-error",
 				     "a flush, checkpoint or cleaning gave %s "
 				     "without a cause", lbs_error_word(rc));

@@ -50,6 +50,14 @@ int run_excused(const struct run *r, int rc, const struct struck *before)
 	}
 }
 
+int run_may_stop(struct run *r, int rc, const struct struck *before)
+{
+	if (rc != LBS_ESTALEMETA || !r->o.branched)
+		return run_excused(r, rc, before);
+	r->accept = 1;
+	return 1;
+}
+
 int run_store_failed(const struct run *r)
 {
 	return lbs_store_failure(r->w->store)[0] != '\0';
@@ -82,7 +90,7 @@ int run_fill_ahead(struct run *r)
 	while (rc == 0 && store_fill_wanted(r->w->store))
 		rc = store_fill_one(r->w->store);
 	if (simdisk_is_off(r->w->disk) || rc == LBS_ENOSPC ||
-	    run_excused(r, rc, &before))
+	    run_may_stop(r, rc, &before))
 		return 0;
 	return oracle_broken(&r->o, "unexpected-error", "filling ahead gave %s "
 			     "without a cause", lbs_error_word(rc));

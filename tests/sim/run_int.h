@@ -39,6 +39,7 @@ struct run {
 	int flushed;		/* by this step */
 	uint64_t fill_bytes;
 	int over;		/* it cannot go on, and no rule is broken */
+	int accept;		/* the next opening accepts a loss, as the store said */
 	int relieved;		/* all was discarded: there must be room */
 };
 
@@ -49,6 +50,9 @@ struct struck {
 struct struck run_struck(const struct run *r);
 /* Whether an error has a cause in what struck since then. */
 int run_excused(const struct run *r, int rc, const struct struck *before);
+/* The same of a store that serves, which may come upon a segment of a future that
+ * never was: then that is accepted at the next opening. */
+int run_may_stop(struct run *r, int rc, const struct struck *before);
 int run_store_failed(const struct run *r);
 /* The card is filled ahead of need, as far as it is due. */
 int run_fill_ahead(struct run *r);

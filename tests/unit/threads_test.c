@@ -229,7 +229,7 @@ write_and_flush(void *arg)
 	uint8_t data[4096] = { 1 };
 
 	for (int i = 0; i < 60; i++) {
-		uint64_t recno;
+		uint64_t recno, v[LBS_STAT_COUNT];
 
 		if (lbs_vdisk_write(disk, data, 4096, block * 4096, 0))
 			faults++;
@@ -237,6 +237,11 @@ write_and_flush(void *arg)
 		recno = store_stat(LBS_STAT_LAST_RECORD);
 		if (lbs_vdisk_flush(disk) ||
 		    store_stat(LBS_STAT_DURABLE_RECORD) < recno)
+			faults++;
+		/* In one look nothing is durable that is not there. */
+		lbs_store_stat(store, v);
+		if (v[LBS_STAT_DURABLE_RECORD] > v[LBS_STAT_LAST_RECORD] ||
+		    v[LBS_STAT_CHECKPOINT_RECORD] > v[LBS_STAT_DURABLE_RECORD])
 			faults++;
 		flushes++;
 	}

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,11 +12,6 @@
 #include <unistd.h>
 
 #include "lbs.h"
-
-/* A server that was just killed or told to end needs a moment until its locks
- * are gone. */
-#define BUSY_PATIENCE_MS 1000
-#define BUSY_STEP_MS	 100
 
 const char *
 serving_absolute(const struct report *report, const char *path)
@@ -49,18 +43,11 @@ serving_look(struct report *report, uint32_t flags, const char *data_dir,
 		.log_ctx = report,
 	};
 	char *resolved = realpath(report->store, NULL);
-	int rc;
 
 	/* The name that the files beside it have. */
 	*path = resolved ? resolved : serving_absolute(report, report->store);
-	for (int waited = 0;; waited += BUSY_STEP_MS) {
-		report->sentence[0] = '\0';
-		rc = lbs_store_probe(*path, &options);
-		if (rc != LBS_EBUSY || waited >= BUSY_PATIENCE_MS)
-			break;
-		poll(NULL, 0, BUSY_STEP_MS);
-	}
-	return rc;
+	report->sentence[0] = '\0';
+	return lbs_store_probe(*path, &options);
 }
 
 int
