@@ -237,11 +237,14 @@ print_text(struct ck *ck, int code)
 		printf("%s: %s of live data read\n", ck->report.store,
 		       size_format(ck->scrubbed, size));
 	if (!ck->report.quiet)
-		printf("%s: %s\n", ck->report.store,
+		printf("%s: %s%s\n", ck->report.store,
 		       code == CK_ERRORS_LEFT ? "errors left"
 		       : code == CK_CANCELLED ? "cancelled, what was found so far "
 						"stands above"
-					      : verdict_name(code));
+					      : verdict_name(code),
+		       /* What was not read cannot be called whole. */
+		       code == CK_CLEAN && !ck->scrubs
+			       ? "; data was not read (--scrub reads it)" : "");
 }
 
 static void
