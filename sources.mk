@@ -19,7 +19,7 @@ LIBLBS_SRC := $(CRYPTO_SRC) $(ZIP_SRC) $(FORMAT_SRC) \
               liblbs/store/discard.c liblbs/store/holes.c liblbs/store/flush.c liblbs/store/checkpoint.c liblbs/store/slice.c liblbs/store/mapwrite.c \
               liblbs/store/fill.c liblbs/store/run.c liblbs/store/fork.c liblbs/store/card.c liblbs/store/stat.c \
               liblbs/store/range.c liblbs/store/background.c liblbs/store/metaroom.c \
-              liblbs/store/victim.c liblbs/store/clean.c liblbs/store/clean_list.c liblbs/store/clean_now.c liblbs/store/shrink.c liblbs/store/room.c liblbs/store/short.c \
+              liblbs/store/victim.c liblbs/store/clean.c liblbs/store/clean_copy.c liblbs/store/clean_list.c liblbs/store/clean_now.c liblbs/store/shrink.c liblbs/store/room.c liblbs/store/short.c \
               liblbs/store/event.c \
               liblbs/queue/queue.c liblbs/queue/worker.c liblbs/queue/done.c
 

@@ -83,6 +83,12 @@ struct cleaner {
 	_Atomic int barren;
 };
 
+/* 1 if the map still says that the block is there, 0, or an error. */
+int clean_is_current(lbs_store *s, const struct clean_block *b);
+/* clean_copy.c: one step of copying, at most so many blocks. At the end, or when
+ * there is no room, the round is CLEAN_ENDING. cleaner->lock is held. */
+int clean_copy(lbs_store *s, uint32_t want);
+
 /* After recovery, before anything is served. */
 int cleaner_start(lbs_store *s);
 /* Gives up the round that is under way: before the last checkpoint. */
