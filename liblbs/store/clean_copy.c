@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 /* What one step copies: blocks in logical order, verified, as they are stored. */
 struct batch {
 	struct clean_block block[CLEAN_STEP_BLOCKS];

@@ -4,11 +4,20 @@
  * DESIGN.md promise 1: a round of flushes fixes its cut (everything acknowledged
  * before has a lower record number), syncs every chunk file written since the last sync,
  * commits the anchor on internal flash, and only then answers. Flushes that
- * arrive while one is under way share the next one.
+ * arrive while one is under way share the next one, which waits a little for those
+ * that are likely to come. Must never let a lone flush wait.
  */
 #include "liblbs/store/clean.h"
 
 #include <string.h>
+#include <time.h>
+
+/* A leader waits for at most this share of what a sync takes lately, and not at all
+ * where that is so short that waking up takes about as long. */
+#define WAIT_SHARE 8u
+#define WAIT_SYNC_NS 500000u
+/* After a wait that brought nobody so many rounds do without. */
+#define WAIT_UNPAID 16u
 
 int
 store_anchor_in(lbs_store *s, const struct cut *cut)
@@ -123,11 +132,76 @@ round_of(lbs_store *s, int anchored, struct cut *cut)
 	return lead(s, cut, log_bytes, anchored);
 }
 
+static uint64_t
+now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* Writers that each flush come back soon after a round has let them go. A round that
+ * begins with the first of them leaves the rest to the next one, and so on: half of
+ * them share a sync. So the leader waits until as many are here as lately were, as
+ * jbd2 waits before it closes a transaction and databases before a group commit.
+ * flush.lock is held, and given up meanwhile. */
+static void
+gather(lbs_store *s)
+{
+	uint32_t before = s->flush.waiting;
+	struct timespec at;
+	uint64_t until;
+	int rc = 0;
+
+	if (before >= s->flush.crowd || s->flush.sync_ns < WAIT_SYNC_NS)
+		return;
+	if (s->flush.unpaid) {
+		s->flush.unpaid--;
+		return;
+	}
+	until = now_ns() + s->flush.sync_ns / WAIT_SHARE;
+	at = (struct timespec){ (time_t)(until / 1000000000u),
+				(long)(until % 1000000000u) };
+	while (rc == 0 && s->flush.waiting < s->flush.crowd)
+		rc = pthread_cond_timedwait(&s->flush.came, &s->flush.lock, &at);
+	if (s->flush.waiting == before)
+		s->flush.unpaid = WAIT_UNPAID;
+}
+
+/* A round as its leader sees it; flush.lock is held, and given up meanwhile. */
+static int
+lead_round(lbs_store *s, int anchored)
+{
+	uint64_t begun;
+	uint32_t taken;
+	struct cut cut;
+	int rc;
+
+	s->flush.leading = 1;
+	if (!anchored)
+		gather(s);
+	taken = s->flush.waiting;
+	s->flush.waiting = 0;
+	s->flush.rounds++;
+	pthread_mutex_unlock(&s->flush.lock);
+	begun = now_ns();
+	rc = round_of(s, anchored, &cut);
+	begun = now_ns() - begun;
+	pthread_mutex_lock(&s->flush.lock);
+	s->flush.sync_ns += begun / 4 - s->flush.sync_ns / 4;
+	s->flush.crowd = taken + s->flush.waiting;
+	s->flush.leading = 0;
+	if (rc == 0 && cut.recno > atomic_load(&s->durable_recno))
+		atomic_store(&s->durable_recno, cut.recno);
+	pthread_cond_broadcast(&s->flush.done);
+	return rc;
+}
+
 static int
 flush(lbs_store *s, int anchored)
 {
-	uint64_t mine;
-	struct cut cut;
+	uint64_t mine, round;
 	int rc;
 
 	rc = store_may_write(s);
@@ -136,24 +210,25 @@ flush(lbs_store *s, int anchored)
 	/* Whatever was acknowledged is pushed. */
 	mine = stream_pushed(s->stream);
 	pthread_mutex_lock(&s->flush.lock);
+	/* What is due anyway, once in a while, is no crowd. */
+	round = anchored ? UINT64_MAX : s->flush.rounds;
+	if (!anchored && ++s->flush.waiting >= s->flush.crowd &&
+	    s->flush.leading)
+		pthread_cond_signal(&s->flush.came);
 	while ((rc = atomic_load(&s->failed) ? LBS_EFAILED : 0) == 0 &&
 	       (atomic_load(&s->durable_recno) < mine || anchored)) {
 		if (s->flush.leading) {
 			pthread_cond_wait(&s->flush.done, &s->flush.lock);
 			continue;
 		}
-		s->flush.leading = 1;
-		pthread_mutex_unlock(&s->flush.lock);
-		rc = round_of(s, anchored, &cut);
-		pthread_mutex_lock(&s->flush.lock);
-		s->flush.leading = 0;
+		rc = lead_round(s, anchored);
 		anchored = 0;
-		if (rc == 0 && cut.recno > atomic_load(&s->durable_recno))
-			atomic_store(&s->durable_recno, cut.recno);
-		pthread_cond_broadcast(&s->flush.done);
 		if (rc)
 			break;
 	}
+	/* No round has counted it: it had begun, or there was nothing to do. */
+	if (round == s->flush.rounds)
+		s->flush.waiting--;
 	pthread_mutex_unlock(&s->flush.lock);
 	return rc;
 }

@@ -106,6 +106,16 @@ struct lbs_store {
 		pthread_cond_t done;
 		int leading;
 		uint8_t *chunks;	/* scratch of the leader */
+		/* For gather() in flush.c: who comes while a leader waits; flushes
+		 * that no round has taken on; rounds begun; how many took part in
+		 * the last one or came meanwhile; how long a sync takes; rounds that
+		 * shall not wait, because the last wait was in vain. */
+		pthread_cond_t came;
+		uint32_t waiting;
+		uint64_t rounds;
+		uint32_t crowd;
+		uint64_t sync_ns;
+		uint32_t unpaid;
 	} flush;
 	_Atomic uint64_t log_bytes_anchored; /* how far the anchor covers it */
 	_Atomic uint64_t durable_recno;

@@ -60,6 +60,7 @@ lbs_store *
 store_new(const struct store_env *env, const struct lbs_open_options *options)
 {
 	lbs_store *s = calloc(1, sizeof *s);
+	pthread_condattr_t attr;
 
 	if (!s)
 		return NULL;
@@ -75,6 +76,10 @@ store_new(const struct store_env *env, const struct lbs_open_options *options)
 	pthread_mutex_init(&s->db_next, NULL);
 	pthread_mutex_init(&s->flush.lock, NULL);
 	pthread_cond_init(&s->flush.done, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&s->flush.came, &attr);
+	pthread_condattr_destroy(&attr);
 	pthread_mutex_init(&s->synced_lock, NULL);
 	pthread_mutex_init(&s->checkpointing, NULL);
 	pthread_mutex_init(&s->filling, NULL);
@@ -109,6 +114,7 @@ store_free(lbs_store *s, int abandon)
 	pthread_mutex_destroy(&s->checkpointing);
 	pthread_mutex_destroy(&s->synced_lock);
 	pthread_cond_destroy(&s->flush.done);
+	pthread_cond_destroy(&s->flush.came);
 	pthread_mutex_destroy(&s->flush.lock);
 	pthread_mutex_destroy(&s->db_next);
 	pthread_mutex_destroy(&s->db);
