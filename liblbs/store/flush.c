@@ -18,6 +18,8 @@
 #define WAIT_SYNC_NS 500000u
 /* After a wait that brought nobody so many rounds do without. */
 #define WAIT_UNPAID 16u
+/* A flush in so many bytes of log is often. */
+#define OFTEN_BYTES (256u << 10)
 
 int
 store_anchor_in(lbs_store *s, const struct cut *cut)
@@ -169,6 +171,25 @@ gather(lbs_store *s)
 		s->flush.unpaid = WAIT_UNPAID;
 }
 
+static void
+note_flush(lbs_store *s)
+{
+	uint64_t log = stream_log_bytes(s->stream);
+
+	atomic_store(&s->flushed_after, log - atomic_load(&s->flushed_at));
+	atomic_store(&s->flushed_at, log);
+}
+
+int
+store_flushes_often(lbs_store *s)
+{
+	uint64_t since = stream_log_bytes(s->stream) -
+			 atomic_load(&s->flushed_at);
+
+	return atomic_load(&s->flushed_after) < OFTEN_BYTES &&
+	       since < OFTEN_BYTES;
+}
+
 /* A round as its leader sees it; flush.lock is held, and given up meanwhile. */
 static int
 lead_round(lbs_store *s, int anchored)
@@ -179,8 +200,10 @@ lead_round(lbs_store *s, int anchored)
 	int rc;
 
 	s->flush.leading = 1;
-	if (!anchored)
+	if (!anchored) {
 		gather(s);
+		note_flush(s);
+	}
 	taken = s->flush.waiting;
 	s->flush.waiting = 0;
 	s->flush.rounds++;

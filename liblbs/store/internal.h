@@ -117,6 +117,8 @@ struct lbs_store {
 		uint64_t sync_ns;
 		uint32_t unpaid;
 	} flush;
+	/* The log at the last flush that was asked for, and since the one before. */
+	_Atomic uint64_t flushed_at, flushed_after;
 	_Atomic uint64_t log_bytes_anchored; /* how far the anchor covers it */
 	_Atomic uint64_t durable_recno;
 	pthread_mutex_t synced_lock;
@@ -262,6 +264,8 @@ int store_make_room(lbs_store *s, unsigned tries);
 
 /* flush.c */
 int store_flush(lbs_store *s);
+/* 1 while flushes come after a few writes each. */
+int store_flushes_often(lbs_store *s);
 /* Syncs the chunks that a stream has written since the last time; chunks is
  * scratch, a byte each. */
 int store_sync_chunks(lbs_store *s, struct stream *st, uint8_t *chunks);

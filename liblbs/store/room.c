@@ -305,11 +305,28 @@ worth(const lbs_store *s)
 	};
 }
 
+/* What a writer copies now. Where flushes come often, nothing until a whole step is
+ * due, or all that is left is: a block at a time would be a page or two of the cleaner's
+ * segment in each sync, which the card takes as a write of its own. */
+static uint32_t
+due(lbs_store *s)
+{
+	struct cleaner *c = s->cleaner;
+	uint64_t blocks = behind(s);
+
+	if (blocks >= CLEAN_STEP_BLOCKS)
+		return CLEAN_STEP_BLOCKS;
+	if (atomic_load(&c->done) + blocks < atomic_load(&c->work) &&
+	    store_flushes_often(s))
+		return 0;
+	return (uint32_t)blocks;
+}
+
 int
 store_clean_pace(lbs_store *s)
 {
 	struct cleaner *c = s->cleaner;
-	uint64_t blocks;
+	uint32_t blocks;
 	int rc = 0;
 
 	if (c->phase == CLEAN_IDLE && writers_segments(s) >= low_water(s))
@@ -327,10 +344,8 @@ store_clean_pace(lbs_store *s)
 		rc = clean_step(s, 0);
 	else
 		while (rc >= 0 && c->phase == CLEAN_COPYING &&
-		       (blocks = behind(s)) > 0)
-			rc = clean_step(s, (uint32_t)(blocks < CLEAN_STEP_BLOCKS
-							      ? blocks
-							      : CLEAN_STEP_BLOCKS));
+		       (blocks = due(s)) > 0)
+			rc = clean_step(s, blocks);
 	if (rc >= 0 && c->phase == CLEAN_ENDING && !s->background)
 		rc = clean_step(s, 0);
 	pthread_mutex_unlock(&c->lock);
