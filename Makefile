@@ -305,7 +305,7 @@ $(BUILD)/bench/mapload: $(BUILD)/bench/mapload.o $(BUILD)/bench/swallow.o $(LIB)
 $(BUILD)/bench/oncard/oncard: $(call OBJ,$(ONCARD_SRC)) $(LIB)
 	$(LINK) $^ -Wl,--wrap=aead_seal -Wl,--wrap=aead_open $(LDLIBS)
 .PHONY: bench bench-tools
-bench: sdcard $(BUILD)/bench/oncard/oncard ## LBS and others on modelled SD cards (QUICK=1: shorter, tables not kept)
+bench: sdcard $(BUILD)/bench/oncard/oncard ## LBS and others on modelled SD cards (QUICK=1: shorter, tables not kept; ONLY=lbs: the others as they were)
 	@tools/deps bench
 	/usr/bin/python3 bench/oncard/run.py
 bench-tools: sdcard $(addprefix $(BUILD)/bench/,micro speed clean mapload oncard/oncard) ## build what the benchmarks need

@@ -15,6 +15,7 @@
 #include "bench/oncard/target.h"
 #include "bench/thin.h"
 #include "lbs.h"
+#include "liblbs/store/fit.h"
 #include "liblbs/store/internal.h"
 
 #define CHUNK_BYTES (1ull << 30)
@@ -219,27 +220,35 @@ say(void *ctx, int level, int code, const char *sentence)
 		fprintf(stderr, "oncard: %s\n", sentence);
 }
 
-/* As `lbs create --capacity` would choose it. */
+/* As `lbs create` chooses it for a log of that capacity, as root, who is told where
+ * files lie. */
 static uint32_t
-auto_segment(uint64_t capacity)
+auto_segment(const struct host *h, uint64_t capacity)
 {
-	uint64_t segment = 1u << 20;
+	struct card_facts facts = {
+		.fs = CARD_FS_VFAT,
+		.has_partition = 1,
+		.card_bytes = sdcard_size(h->card[0]),
+		.unit_bytes = sdcard_params_of(h->card[0])->au_bytes,
+	};
+	struct fit fit;
 
-	while (segment < 16u << 20 && capacity / (segment * 2) >= 128)
-		segment *= 2;
-	return (uint32_t)segment;
+	facts.aligned = h->base % facts.unit_bytes == 0;
+	fit_choose(&facts, capacity, 0, &fit);
+	return (uint32_t)fit.segment_bytes;
 }
 
 /* So many segments that the disk's blocks are their utilisation. */
 static uint64_t
-capacity_for(const struct target_lbs *how, uint32_t *segment)
+capacity_for(const struct host *h, const struct target_lbs *how,
+	     uint32_t *segment)
 {
 	double blocks = (double)how->disk_bytes / BLOCK_BYTES, segments;
 
 	*segment = (uint32_t)how->segment_bytes;
 	if (!*segment)
-		*segment = auto_segment((uint64_t)((double)how->disk_bytes *
-						   1.03 / how->utilisation));
+		*segment = auto_segment(h, (uint64_t)((double)how->disk_bytes *
+						      1.03 / how->utilisation));
 	segments = blocks / how->utilisation / room_segment_blocks(*segment);
 	return (uint64_t)(segments + 0.5) * *segment;
 }
@@ -269,7 +278,7 @@ target_lbs(struct host *h, const struct target_lbs *how)
 				   .close = lbs_close,
 				   .host = h };
 	s->medium.ops = &card_ops;
-	create.capacity_bytes = capacity_for(how, &segment);
+	create.capacity_bytes = capacity_for(h, how, &segment);
 	create.segment_size_bytes = segment;
 	if (h->base + create.capacity_bytes > sdcard_size(h->card[0]) ||
 	    create.capacity_bytes > CHUNKS_MAX * CHUNK_BYTES) {

@@ -6,6 +6,7 @@ figures are. Must never print a figure that no run gave.
 
   run.py [--report]        --report: tables and plots from the results of the last run
   QUICK=1: fewer and shorter runs, reported in build/bench only
+  ONLY=lbs: runs of LBS alone; the others' results are those of the last run
 """
 import json
 import os
@@ -19,6 +20,7 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, HERE)
 
 QUICK = bool(os.environ.get("QUICK"))
+ONLY = os.environ.get("ONLY")
 ONCARD = os.path.join(TOP, "build", "bench", "oncard", "oncard")
 PLUGIN = os.path.join(TOP, "nbdkit-sdcard-plugin.so")
 OUT = os.path.join(TOP, "build", "bench")
@@ -95,9 +97,10 @@ def jobs(cards):
     yield oncard("raw 100M writers", target="raw", writers=8, ops=SYNCED, span=f"{SPAN}M")
     yield oncard("raw disk writers", target="raw", writers=8, ops=SYNCED)
     for card in cards:
-        for kind, warm in ("burst", 0), ("steady", WARM):
+        # With the cleaner for several of its rounds.
+        for kind, warm, part in ("burst", 0, 8), ("steady", WARM, 2):
             yield oncard(f"lbs {kind} writers {card}", target="lbs", util=0.5, writers=8,
-                         preset=card, warm=warm, ops=SYNCED // 8)
+                         preset=card, warm=warm, ops=SYNCED // part)
     for work in "randread", "mixed":
         for target in "raw", "lbs":
             yield oncard(f"{target} {work}", target=target, util=USUAL, work=work,
@@ -148,8 +151,12 @@ def keep(results):
 def measure():
     cards = [p["name"] for p in presets()]
     linked, served = list(jobs(cards)), list(over_nbd(cards))
-    progress = Progress(len(linked) + len(served))
     results = {"presets": presets(), "quick": QUICK, "runs": {}}
+    if ONLY:
+        with open(RESULTS) as f:
+            results["runs"] = json.load(f)["runs"]
+        linked, served = [j for j in linked if j[0].startswith((ONLY, "target"))], []
+    progress = Progress(len(linked) + len(served))
     for label, arguments in linked:
         progress.tell(label)
         done = subprocess.run([ONCARD, *arguments], capture_output=True, text=True)
