@@ -6,7 +6,8 @@ figures are. Must never print a figure that no run gave.
 
   run.py [--report]        --report: tables and plots from the results of the last run
   QUICK=1: fewer and shorter runs, reported in build/bench only
-  ONLY=lbs: runs of LBS alone; the others' results are those of the last run
+  ONLY=lbs: runs of LBS alone, or those whose names begin so (ONLY="lbs burst"); the
+  other results are those of the last run
 """
 import json
 import os
@@ -155,7 +156,8 @@ def measure():
     if ONLY:
         with open(RESULTS) as f:
             results["runs"] = json.load(f)["runs"]
-        linked, served = [j for j in linked if j[0].startswith((ONLY, "target"))], []
+        names = (ONLY, "target") if ONLY == "lbs" else ONLY
+        linked, served = [j for j in linked if j[0].startswith(names)], []
     progress = Progress(len(linked) + len(served))
     for label, arguments in linked:
         progress.tell(label)

@@ -17,7 +17,7 @@
 #define WAIT_SHARE 8u
 #define WAIT_SYNC_NS 500000u
 /* After a wait that brought nobody so many rounds do without. */
-#define WAIT_UNPAID 16u
+#define WAIT_UNPAID 4u
 /* A flush in so many bytes of log is often. */
 #define OFTEN_BYTES (256u << 10)
 
