@@ -340,7 +340,8 @@ def targets(r):
 
 HEAD = """# LBS and others on modelled SD cards
 
-Written by `make bench` (bench/oncard/run.py); every figure is from its last full run.
+Written by `make bench` (bench/oncard/run.py); every figure is from its last full run,
+or from a later one of a part (ONLY=).
 
 **All figures are of modelled cards.** No physical SD card was used. What was modelled,
 on what each card is calibrated and how well that fits is in
@@ -366,8 +367,9 @@ random writes are made without a sync as the disk has blocks, {fills}; then as m
 has blocks (with syncs and of reads fewer). **~ is extrapolated**: random writes in place
 to more than 256 MiB (but on class4-2013), where no measurement was found, and all of
 a2-cache. The log's own figures rest on sequential speeds and random reads, which were
-measured. Eight writers are threads, so what shares a sync differs a little from run to
-run; everything else is the same each time.
+measured. Eight writers are threads, so what shares a sync differs from run to run, the
+more so the busier the machine: of three runs the middle one is told. Everything else is
+the same each time.
 """
 
 

@@ -149,6 +149,13 @@ def keep(results):
         json.dump(results, f, indent=1)
 
 
+def oncard_run(arguments):
+    done = subprocess.run([ONCARD, *arguments], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"oncard {' '.join(arguments)}: {done.stderr}")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
 def measure():
     cards = [p["name"] for p in presets()]
     linked, served = list(jobs(cards)), list(over_nbd(cards))
@@ -161,10 +168,11 @@ def measure():
     progress = Progress(len(linked) + len(served))
     for label, arguments in linked:
         progress.tell(label)
-        done = subprocess.run([ONCARD, *arguments], capture_output=True, text=True)
-        if done.returncode:
-            sys.exit(f"oncard {' '.join(arguments)}: {done.stderr}")
-        results["runs"][label] = [json.loads(line) for line in done.stdout.splitlines()]
+        # What threads share differs: the middle one of three.
+        several = "target=lbs" in arguments and "writers=8" in arguments
+        runs = sorted((oncard_run(arguments) for _ in range(3 if several else 1)),
+                      key=lambda run: run[0]["cards"][0]["ops_per_s"])
+        results["runs"][label] = runs[len(runs) // 2]
     keep(results)
     import others
     for label, arguments in served:
