@@ -441,12 +441,15 @@ int lbs_queue_open(lbs_store *store, const struct lbs_queue_options *options,
 /* Submits requests[0..count) and returns how many were taken: fewer than count
  * when depth is reached; the rest has to be submitted again once something was
  * told. Never waits for the card, for internal flash or for another request: it
- * copies, and wakes a thread at most. Without a callback, a lone write of whole
- * blocks, up to 16 KiB (4 where blocks are compressed), with nothing else in
- * flight is performed at once where it has only to be encrypted and handed to
- * the kernel: that takes some 10 microseconds, as long as handing it to a thread.
- * (The kernel may hold up who writes more than it wants to keep in memory; the
- * library syncs long before.)
+ * copies, and wakes a thread at most. Without a callback, a lone request of up to
+ * 16 KiB in one piece, with nothing else in flight, is performed at once if it is
+ *  - a write of whole blocks (4 KiB at most where blocks are compressed) that has
+ *    only to be encrypted and handed to the kernel. (The kernel may hold up who
+ *    writes more than it wants to keep in memory; the library syncs long before.)
+ *  - a read of what the kernel has in memory and, asked not to wait for a device
+ *    (RWF_NOWAIT), gives: ext4, xfs, btrfs and others can, FAT and exFAT cannot, so
+ *    there reads are always left to a thread; so they are with LBS_QUEUE_WAITER.
+ * That takes some 10 microseconds for 4 KiB, as long as handing it to a thread.
  * A request that is wrong (no such operation, out of range) is taken and told
  * LBS_EINVAL. LBS_EFORK. */
 int lbs_queue_submit(lbs_queue *queue, const struct lbs_request *requests,

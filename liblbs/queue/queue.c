@@ -156,26 +156,63 @@ fill_slot(lbs_queue *q, const struct lbs_request *request)
 	return s;
 }
 
-/* Performs a lone write that is short. Handing it to a thread and the result back
- * would take longer. */
+/* Leaves what was put on a list to the threads, and leaves the lock. */
+static void
+hand_over(lbs_queue *q)
+{
+	struct queue_worker *w = NULL;
+
+	if (!q->is_waiter || atomic_load(&q->pending) > 1)
+		w = queue_wake_whom(q);
+	pthread_mutex_unlock(&q->lock);
+	queue_wake(w);
+}
+
+/* Performs a read or write of one piece if it is short and waits for no medium: 1. */
 static int
-perform_short(lbs_queue *q, const struct lbs_request *r)
+perform(const lbs_queue *q, const struct lbs_request *r, int *result)
+{
+	if (r->op == LBS_OP_WRITE) {
+		if (!store_write_is_short(r->vdisk, r->iov->iov_len,
+					  r->offset_bytes))
+			return 0;
+		*result = lbs_vdisk_writev(r->vdisk, r->iov, 1, r->offset_bytes,
+					   0);
+		return 1;
+	}
+	/* Who waits next reads it himself, and may wait for the card. */
+	if (q->is_waiter)
+		return 0;
+	*result = store_read_at_once(r->vdisk, r->iov, r->offset_bytes);
+	return *result <= 0;
+}
+
+/* Takes a lone read or write and performs it at once if it is short: handing it to
+ * a thread and the result back would take longer. 1 if it was taken. */
+static int
+submit_lone(lbs_queue *q, const struct lbs_request *r)
 {
 	struct slot *s;
+	int result;
 
-	if (q->done_fn || r->op != LBS_OP_WRITE || r->flags ||
-	    r->iov_count != 1 || !r->iov || atomic_load(&q->pending) ||
-	    !r->vdisk || r->vdisk->store != q->store ||
-	    !store_write_is_short(r->vdisk, r->iov->iov_len, r->offset_bytes))
+	if (q->done_fn || (r->op != LBS_OP_WRITE && r->op != LBS_OP_READ) ||
+	    r->flags || r->iov_count != 1 || !r->iov ||
+	    atomic_load(&q->pending) || !r->vdisk ||
+	    r->vdisk->store != q->store)
 		return 0;
 	pthread_mutex_lock(&q->lock);
 	s = fill_slot(q, r);
 	pthread_mutex_unlock(&q->lock);
 	if (!s)
 		return 0;
-	queue_done(q, s, lbs_vdisk_writev(r->vdisk, r->iov, r->iov_count,
-					  r->offset_bytes, 0));
-	queue_tell(q);
+	if (perform(q, r, &result)) {
+		queue_done(q, s, result);
+		queue_tell(q);
+	} else {
+		pthread_mutex_lock(&q->lock);
+		slot_put(&q->ready, s);
+		hand_over(q);
+	}
 	return 1;
 }
 
@@ -183,7 +220,6 @@ API int
 lbs_queue_submit(lbs_queue *q, const struct lbs_request *requests,
 		 unsigned count)
 {
-	struct queue_worker *w = NULL;
 	struct slot *s;
 	unsigned n = 0;
 
@@ -191,7 +227,7 @@ lbs_queue_submit(lbs_queue *q, const struct lbs_request *requests,
 		return LBS_EFORK;
 	if (count && !requests)
 		return LBS_EINVAL;
-	if (count == 1 && perform_short(q, requests))
+	if (count == 1 && submit_lone(q, requests))
 		return 1;
 	pthread_mutex_lock(&q->lock);
 	while (n < count && (s = fill_slot(q, &requests[n]))) {
@@ -199,10 +235,7 @@ lbs_queue_submit(lbs_queue *q, const struct lbs_request *requests,
 			 s);
 		n++;
 	}
-	if (!q->is_waiter || atomic_load(&q->pending) > 1)
-		w = queue_wake_whom(q);
-	pthread_mutex_unlock(&q->lock);
-	queue_wake(w);
+	hand_over(q);
 	return (int)n;
 }
 
