@@ -1,7 +1,7 @@
 /*
  * short.c - is a write short, so that an event loop may do it itself? It then
- * encrypts and hands the kernel a few pages, and waits for no medium, as far as
- * can be told beforehand. Others may change that meanwhile, so every limit is looked at
+ * encrypts and hands the kernel a few pages, and waits for no medium and for no
+ * request that does more, as far as can be told beforehand. Others may change that meanwhile, so every limit is looked at
  * well before it would make a write wait.
  */
 #include "liblbs/store/clean.h"
@@ -31,5 +31,5 @@ store_write_is_short(lbs_vdisk *v, uint64_t len, uint64_t offset)
 		return 0;
 	return map_allows(s->map, (uint32_t)(len / BLOCK_BYTES)) &&
 	       !map_wants_checkpoint(s->map) &&
-	       s->cleaner->phase == CLEAN_IDLE && ranges_are_free(&s->ranges);
+	       s->cleaner->phase == CLEAN_IDLE && ranges_are_short(&s->ranges, SHORT_BYTES / BLOCK_BYTES);
 }

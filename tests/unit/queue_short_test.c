@@ -1,7 +1,8 @@
 /*
- * queue_read_test - a lone read that waits for nothing is done by who submits it; one
- * that would wait for the card, for a page of the map, or that asks the card for what
- * comes next, is not: submitting returns while the card still thinks.
+ * queue_short_test - what is short and waits for nothing is done by who submits it: a
+ * lone request, half of several. What would wait for the card, for a page of the map,
+ * for another's write, or asks the card for what comes next, is not: submitting
+ * returns while the card still thinks.
  */
 #include "tests/unit/store.h"
 
@@ -260,7 +261,7 @@ what_waits_for_the_card_is_left_to_a_thread(void **state)
 	card.is_cold = 1;
 	card.now = card.waits = 0;
 	for (int i = 1; i <= 20; i++) {
-		uint64_t at = draw(8 * MIB - 4096);
+		uint64_t at = draw(2048) * 4096; /* one call each */
 
 		pthread_mutex_lock(&card.gate);
 		submit_read(&iov, at);
@@ -316,6 +317,128 @@ a_sequence_is_read_ahead_by_a_thread(void **state)
 	close_over();
 }
 
+/* ---- several --------------------------------------------------------------------- */
+
+#define MANY 16
+
+static uint8_t many_bufs[MANY][4096];
+static struct iovec many_iov[MANY];
+static struct lbs_request many[MANY];
+
+/* At places that are no sequence. */
+static void
+submit_many(int op, uint64_t stride)
+{
+	int n;
+
+	for (unsigned i = 0; i < MANY; i++) {
+		many_iov[i] = (struct iovec){ many_bufs[i], 4096 };
+		many[i] = (struct lbs_request){
+			.vdisk = disk, .op = op, .iov = &many_iov[i],
+			.iov_count = 1, .offset_bytes = i * stride,
+			.user = &many[i]
+		};
+	}
+	submitting = 1;
+	n = lbs_queue_submit(queue, many, MANY);
+	submitting = 0;
+	assert_int_equal(n, MANY);
+}
+
+static void
+reap_all(int done)
+{
+	struct pollfd event = { .fd = lbs_queue_fd(queue), .events = POLLIN };
+	struct lbs_completion c[MANY];
+
+	while (done < MANY) {
+		int n;
+
+		assert_int_equal(poll(&event, 1, 30000), 1);
+		n = lbs_queue_reap(queue, c, MANY, 0);
+		for (int i = 0; i < n; i++)
+			assert_int_equal(c[i].result, 0);
+		done += n;
+	}
+	assert_int_equal(done, MANY);
+}
+
+static void
+half_of_several_are_read_at_once(void **state)
+{
+	struct lbs_completion c[MANY];
+	int n;
+
+	(void)state;
+	open_over();
+	load_the_map();
+	/* The threads wait, so what is done now is the caller's share. */
+	pthread_mutex_lock(&card.gate);
+	submit_many(LBS_OP_READ, MIB);
+	n = lbs_queue_reap(queue, c, MANY, 0);
+	/* The hole is read without the card, by anyone. */
+	assert_in_range(n, MANY / 2, MANY / 2 + 1);
+	pthread_mutex_unlock(&card.gate);
+	reap_all(n);
+	for (unsigned i = 0; i < MANY; i++)
+		assert_memory_equal(many_bufs[i], model + i * MIB, 4096);
+	/* Nobody's, if the card would have to be waited for. */
+	card.is_cold = 1;
+	pthread_mutex_lock(&card.gate);
+	submit_many(LBS_OP_READ, MIB / 2);
+	n = lbs_queue_reap(queue, c, MANY, 0);
+	assert_int_equal(n, 0);
+	pthread_mutex_unlock(&card.gate);
+	reap_all(n);
+	for (unsigned i = 0; i < MANY; i++)
+		assert_memory_equal(many_bufs[i], model + i * MIB / 2, 4096);
+	assert_int_equal(held_up, 0);
+	close_over();
+}
+
+/* A write of part of a block reads the rest first, and keeps others out of the block
+ * while the card thinks. */
+static void
+a_write_behind_a_slow_one_is_left_to_a_thread(void **state)
+{
+	struct iovec iov = { many_bufs[0], 512 };
+	struct lbs_request part = { .op = LBS_OP_WRITE, .iov = &iov,
+				    .iov_count = 1, .user = &card };
+	lbs_queue *first, *second;
+
+	(void)state;
+	open_over();
+	load_the_map();
+	part.vdisk = disk;
+	second = queue;
+	assert_int_equal(lbs_queue_open(store, NULL, &first), 0);
+	for (int i = 0; i < 20; i++) {
+		draw_bytes(many_bufs, sizeof many_bufs);
+		card.waits = 0;
+		pthread_mutex_lock(&card.gate);
+		assert_int_equal(lbs_queue_submit(first, &part, 1), 1);
+		while (!card.waits)
+			usleep(100);
+		/* Sixteen to one block: if we did one we would wait for ever. */
+		submit_many(LBS_OP_WRITE, 0);
+		pthread_mutex_unlock(&card.gate);
+		queue = first;
+		assert_true(is_told(30000, 0));
+		queue = second;
+		reap_all(0);
+		/* The last one performed came after the part. */
+		assert_int_equal(lbs_vdisk_read(disk, model, 4096, 0), 0);
+		for (unsigned k = 0; k < MANY; k++)
+			if (!memcmp(model, many_bufs[k], 4096))
+				goto found;
+		fail();
+found:;
+	}
+	assert_int_equal(held_up, 0);
+	assert_int_equal(lbs_queue_close(first), 0);
+	close_over();
+}
+
 int
 main(int argc, char **argv)
 {
@@ -324,6 +447,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(what_waits_for_the_card_is_left_to_a_thread),
 		cmocka_unit_test(what_waits_for_the_map_is_left_to_a_thread),
 		cmocka_unit_test(a_sequence_is_read_ahead_by_a_thread),
+		cmocka_unit_test(half_of_several_are_read_at_once),
+		cmocka_unit_test(a_write_behind_a_slow_one_is_left_to_a_thread),
 	};
 
 	unit_seed(argc, argv);
