@@ -439,6 +439,38 @@ found:;
 	close_over();
 }
 
+/* A new segment's header is read before it is written over, and the log stands still
+ * meanwhile. */
+static void
+a_write_is_left_to_a_thread_while_a_segment_is_fetched(void **state)
+{
+	struct lbs_queue_options o = { .struct_size = sizeof o, .depth = 512 };
+	static uint8_t block[4096];
+	struct iovec iov = { block, sizeof block };
+	struct lbs_request r = { .op = LBS_OP_WRITE, .iov = &iov,
+				 .iov_count = 1 };
+	lbs_queue *first;
+
+	(void)state;
+	open_over();
+	load_the_map();
+	r.vdisk = disk;
+	assert_int_equal(lbs_queue_open(store, &o, &first), 0);
+	card.waits = 0;
+	pthread_mutex_lock(&card.gate);
+	/* A segment is 1 MiB. */
+	for (int i = 0; i < 512; i++)
+		assert_int_equal(lbs_queue_submit(first, &r, 1), 1);
+	while (!card.waits)
+		usleep(100);
+	submit_many(LBS_OP_WRITE, MIB);
+	pthread_mutex_unlock(&card.gate);
+	reap_all(0);
+	assert_int_equal(held_up, 0);
+	assert_int_equal(lbs_queue_close(first), 0);
+	close_over();
+}
+
 int
 main(int argc, char **argv)
 {
@@ -449,6 +481,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(a_sequence_is_read_ahead_by_a_thread),
 		cmocka_unit_test(half_of_several_are_read_at_once),
 		cmocka_unit_test(a_write_behind_a_slow_one_is_left_to_a_thread),
+		cmocka_unit_test(
+			a_write_is_left_to_a_thread_while_a_segment_is_fetched),
 	};
 
 	unit_seed(argc, argv);
