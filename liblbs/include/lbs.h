@@ -461,7 +461,8 @@ int lbs_queue_submit(lbs_queue *queue, const struct lbs_request *requests,
 		     unsigned count) __attribute__((warn_unused_result));
 
 /* For poll(2), epoll(7) and the like: readable when there is something to reap,
- * and until it was reaped; now and then readable with nothing to reap. Several
+ * and until a call of lbs_queue_reap finds nothing: so also once after the last was
+ * reaped. (Who is told once by epoll, EPOLLET, reaps until there is nothing.) Several
  * completions make it readable once: while nobody has reaped, more of them cost
  * no further call, and a thread that has more short work at hand may finish a
  * few requests before it wakes the sleeper. Only to be polled: the
