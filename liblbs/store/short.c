@@ -28,7 +28,7 @@ store_write_is_short(lbs_vdisk *v, uint64_t len, uint64_t offset)
 	 * as much. */
 	if (!stream_look(s->stream, &rest, &unsynced) ||
 	    rest < 8 * SHORT_BYTES ||
-	    unsynced >= s->sync_bytes + s->sync_bytes / 2)
+	    unsynced >= 2 * s->sync_bytes - s->sync_bytes / 4)
 		return 0;
 	return map_allows(s->map, (uint32_t)(len / BLOCK_BYTES)) &&
 	       !map_wants_checkpoint(s->map) &&
