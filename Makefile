@@ -314,8 +314,10 @@ bench-micro: all $(BUILD)/bench/micro $(BUILD)/bench/speed $(BUILD)/bench/maploa
 $(BUILD)/bench/passthrough.o: CPPFLAGS += $(shell pkg-config --cflags fuse3 2>/dev/null)
 $(BUILD)/bench/passthrough: $(BUILD)/bench/passthrough.o
 	$(LINK) $^ $(shell pkg-config --libs fuse3 2>/dev/null)
+$(BUILD)/bench/lbs-fuse-nocipher: $(call OBJ,$(LBSFUSE_SRC) bench/nocipher.c) $(LIB)
+	$(LINK) $^ -Wl,--wrap=aead_seal -Wl,--wrap=aead_open $(LDLIBS) $(shell pkg-config --libs fuse3 2>/dev/null)
 .PHONY: bench-fuse
-bench-fuse: all $(BUILD)/bench/passthrough ## the FUSE file beside a plain file through FUSE (QUICK=1: shorter)
+bench-fuse: all $(BUILD)/bench/passthrough $(BUILD)/bench/lbs-fuse-nocipher ## the FUSE file beside a plain file through FUSE (QUICK=1: shorter)
 	bench/fuse.sh $(if $(JSON),--json $(JSON))
 plot-map: $(BUILD)/bench/mapload ## draw what the map costs internal flash: docs/map.svg
 	@tools/deps bench

@@ -5,6 +5,7 @@
 #
 #   bench/fuse.sh [--json FILE]        QUICK=1: a minute instead of five
 #   ON=DIR: where card and plain file lie (default build/, a disk; /dev/shm: memory)
+#   LBS_FUSE=build/bench/lbs-fuse-nocipher: the same without the cipher, for what it takes
 #
 # Both mounts are up throughout; rounds alternate between them; median and range.
 set -euo pipefail
@@ -30,7 +31,7 @@ say() { [ ! -t 2 ] || printf '\r\033[K%s' "$*" >&2; }
 
 # Both written once before, so that neither allocates while it is measured.
 ./lbs create -q --size ${mib}M --capacity $((4 * mib))M --preallocate --data "$work/card" "$work/corp.lbs" >/dev/null
-./lbs-fuse -f -q "$work/corp.lbs" "$work/lbs" & pids+=($!)
+"${LBS_FUSE:-./lbs-fuse}" -f -q "$work/corp.lbs" "$work/lbs" & pids+=($!)
 dd if=/dev/zero of="$work/file" bs=1M count=$mib status=none
 build/bench/passthrough "$work/file" "$work/plain" & pids+=($!)
 for side in lbs plain; do

@@ -440,20 +440,29 @@ int lbs_queue_open(lbs_store *store, const struct lbs_queue_options *options,
 
 /* Submits requests[0..count) and returns how many were taken: fewer than count
  * when depth is reached; the rest has to be submitted again once something was
- * told. Never waits for the card, for internal flash or for another request: it
- * copies, and wakes a thread at most. Without a callback, a lone write of whole
- * blocks, up to 16 KiB (4 where blocks are compressed), with nothing else in
- * flight is performed at once where it has only to be encrypted and handed to
- * the kernel: that takes some 10 microseconds, as long as handing it to a thread.
- * (The kernel may hold up who writes more than it wants to keep in memory; the
- * library syncs long before.)
+ * told. Never waits for the card or for internal flash: it copies, wakes a thread
+ * at most, and without a callback performs some of the requests itself, because
+ * handing them over would take longer: a lone one, with nothing else in flight;
+ * of several in one call the first half, up to 8 and 32 KiB, while a thread begins
+ * with the others. So submit together what is there together. Only such are
+ * performed as are in one piece, of up to 16 KiB, and
+ *  - writes of whole blocks (4 KiB at most where blocks are compressed) that have
+ *    only to be encrypted and handed to the kernel. They may wait, for
+ *    microseconds, until writes as short as they, that came before, are encrypted.
+ *    (The kernel may hold up who writes more than it wants to keep in memory; the
+ *    library syncs long before.)
+ *  - reads of what the kernel has in memory and, asked not to wait for a device
+ *    (RWF_NOWAIT), gives: ext4, xfs, btrfs and others can, FAT and exFAT cannot, so
+ *    there reads are always left to a thread; so they are with LBS_QUEUE_WAITER.
+ * 4 KiB take some 5 to 10 microseconds.
  * A request that is wrong (no such operation, out of range) is taken and told
  * LBS_EINVAL. LBS_EFORK. */
 int lbs_queue_submit(lbs_queue *queue, const struct lbs_request *requests,
 		     unsigned count) __attribute__((warn_unused_result));
 
 /* For poll(2), epoll(7) and the like: readable when there is something to reap,
- * and until it was reaped; now and then readable with nothing to reap. Several
+ * and until a call of lbs_queue_reap finds nothing: so also once after the last was
+ * reaped. (Who is told once by epoll, EPOLLET, reaps until there is nothing.) Several
  * completions make it readable once: while nobody has reaped, more of them cost
  * no further call, and a thread that has more short work at hand may finish a
  * few requests before it wakes the sleeper. Only to be polled: the

@@ -82,6 +82,10 @@ int stream_append(struct stream *st, const struct append_change *change);
 uint32_t stream_fits(struct stream *st, uint32_t want);
 /* Bytes of the open segment that are not written yet. */
 uint32_t stream_rest(struct stream *st);
+/* That, and what no sync has covered, without waiting: 1; 0 if the stream is held for
+ * longer than a record takes, as while a new segment is looked at on the card. */
+int stream_look(struct stream *st, uint32_t *rest_bytes,
+		uint64_t *unsynced_bytes);
 
 /* Segments from this one on are withdrawn: the stream gives back those that it has
  * taken ahead, and its next record goes elsewhere. A cleaner's is left at once;

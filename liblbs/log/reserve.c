@@ -383,6 +383,27 @@ stream_rest(struct stream *st)
 	return n;
 }
 
+/* Some 4 microseconds: as long as somebody reserves or pushes. */
+#define LOOK_TIMES 100
+
+int
+stream_look(struct stream *st, uint32_t *rest_bytes, uint64_t *unsynced_bytes)
+{
+	for (int i = 0; i < LOOK_TIMES; i++) {
+		if (pthread_mutex_trylock(&st->lock)) {
+			turn_relax();
+			continue;
+		}
+		*rest_bytes = st->segment == NO_SEGMENT
+				      ? 0
+				      : st->geometry->segment_bytes - st->cursor;
+		*unsynced_bytes = st->stats.unsynced_bytes;
+		pthread_mutex_unlock(&st->lock);
+		return 1;
+	}
+	return 0;
+}
+
 /* The spare segments that are not withdrawn stay. */
 static void
 give_back_spares(struct stream *st, uint32_t from)

@@ -293,33 +293,53 @@ entry(struct map *map, uint32_t layer, uint64_t lba, uint64_t *value,
 	return 1;
 }
 
+/* 1 and all pinned, or 0 and *page to be loaded first. lock is held. */
+static int
+look_up(struct map *map, uint32_t layer, uint64_t lba, uint32_t count,
+	uint64_t *positions, void (*pin)(void *ctx, uint32_t segment),
+	void *ctx, uint64_t *page)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (!entry(map, layer, lba + i, &positions[i], page))
+			return 0;
+	for (uint32_t i = 0; i < count; i++)
+		if (positions[i])
+			pin(ctx, position_segment(positions[i]));
+	return 1;
+}
+
 int
 map_lookup(struct map *map, uint32_t layer, uint64_t lba, uint32_t count,
 	   uint64_t *positions, void (*pin)(void *ctx, uint32_t segment),
 	   void *ctx)
 {
 	uint64_t page;
-	uint32_t i;
-	int rc;
+	int rc = 0;
 
-	for (;;) {
-		pthread_mutex_lock(&map->lock);
-		for (i = 0; i < count; i++)
-			if (!entry(map, layer, lba + i, &positions[i], &page))
-				break;
-		if (i == count)
-			break;
+	pthread_mutex_lock(&map->lock);
+	while (rc == 0 && !look_up(map, layer, lba, count, positions, pin, ctx,
+				   &page)) {
 		map->loads++;
 		pthread_mutex_unlock(&map->lock);
 		rc = map->load(map->ctx, layer, page);
-		if (rc)
-			return rc;
+		pthread_mutex_lock(&map->lock);
 	}
-	for (i = 0; i < count; i++)
-		if (positions[i])
-			pin(ctx, position_segment(positions[i]));
 	pthread_mutex_unlock(&map->lock);
-	return 0;
+	return rc;
+}
+
+int
+map_lookup_loaded(struct map *map, uint32_t layer, uint64_t lba, uint32_t count,
+		  uint64_t *positions,
+		  void (*pin)(void *ctx, uint32_t segment), void *ctx)
+{
+	uint64_t page;
+	int found;
+
+	pthread_mutex_lock(&map->lock);
+	found = look_up(map, layer, lba, count, positions, pin, ctx, &page);
+	pthread_mutex_unlock(&map->lock);
+	return found;
 }
 
 static void

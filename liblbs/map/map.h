@@ -86,6 +86,10 @@ void map_position_set(struct map *map, const struct log_position *position);
 int map_lookup(struct map *map, uint32_t layer, uint64_t lba, uint32_t count,
 	       uint64_t *positions, void (*pin)(void *ctx, uint32_t segment),
 	       void *ctx);
+/* The same without loading a page: 1, or 0 if one would have to be. */
+int map_lookup_loaded(struct map *map, uint32_t layer, uint64_t lba,
+		      uint32_t count, uint64_t *positions,
+		      void (*pin)(void *ctx, uint32_t segment), void *ctx);
 /* For block status: whether the block is mapped, and at how many blocks from it
  * on (at most count) this is the same. */
 int map_status(struct map *map, uint32_t layer, uint64_t lba, uint64_t count,

@@ -45,6 +45,10 @@ struct medium_ops {
 	 * that is not open, because it is not there, it reads nothing. */
 	ssize_t (*pread)(struct medium *, uint32_t file, void *buf, size_t len,
 			 uint64_t offset);
+	/* The same if it waits for no device, else -EAGAIN; also if that cannot
+	 * be known beforehand. NULL: it never can. */
+	ssize_t (*pread_now)(struct medium *, uint32_t file, void *buf,
+			     size_t len, uint64_t offset);
 	/* Writes all or fails; the vectors are not changed. */
 	int (*pwritev)(struct medium *, uint32_t file, const struct iovec *iov,
 		       int iov_count, uint64_t offset);

@@ -9,10 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "liblbs/medium/medium.h"
+#include "liblbs/medium/probe.h"
 
 #define FILES_MAX 65536u
 
@@ -22,6 +25,8 @@ struct posix {
 	int card;		/* descriptor + 1, or 0 */
 	int *chunk;		/* the same, FILES_MAX of them: a fixed table, so
 				 * that opening one disturbs no reader */
+	int is_memory;		/* there is no device to wait for */
+	_Atomic int cannot_tell; /* the file system has no RWF_NOWAIT */
 };
 
 static struct posix *
@@ -119,6 +124,28 @@ posix_pread(struct medium *m, uint32_t file, void *buf, size_t len,
 		done += (size_t)n;
 	}
 	return (ssize_t)done;
+}
+
+/* FAT and exFAT have no RWF_NOWAIT, as of Linux 6.18; nor has tmpfs, which needs
+ * none. What cachestat(2) says would not do: a page that is being read counts as
+ * there. */
+static ssize_t
+posix_pread_now(struct medium *m, uint32_t file, void *buf, size_t len,
+		uint64_t offset)
+{
+	struct posix *p = posix_of(m);
+	struct iovec iov = { buf, len };
+	ssize_t n;
+
+	if (p->is_memory)
+		return posix_pread(m, file, buf, len, offset);
+	if (atomic_load_explicit(&p->cannot_tell, memory_order_relaxed))
+		return -EAGAIN;
+	n = preadv2(fd_of(m, file), &iov, 1, (off_t)offset, RWF_NOWAIT);
+	if (n < 0 && (errno == EOPNOTSUPP || errno == ENOSYS))
+		atomic_store_explicit(&p->cannot_tell, 1, memory_order_relaxed);
+	/* Part of it, the end of the file, an error: for pread to tell. */
+	return n == (ssize_t)len ? n : -EAGAIN;
 }
 
 /* What a short pwritev left over, one vector at a time. */
@@ -253,6 +280,7 @@ static const struct medium_ops posix_ops = {
 	.open = posix_open,
 	.size = posix_size,
 	.pread = posix_pread,
+	.pread_now = posix_pread_now,
 	.pwritev = posix_pwritev,
 	.prefetch = posix_prefetch,
 	.sync = posix_sync,
@@ -285,6 +313,7 @@ int
 medium_posix_open(const char *dir, int create, struct medium **out)
 {
 	struct posix *p = calloc(1, sizeof *p);
+	struct statfs fs;
 	int fd, err = 0;
 
 	if (!p)
@@ -311,6 +340,8 @@ medium_posix_open(const char *dir, int create, struct medium **out)
 		err = -errno;
 		goto out;
 	}
+	p->is_memory = fstatfs(p->dir, &fs) == 0 &&
+		       medium_fs_kind((uint64_t)fs.f_type) == CARD_FS_MEMORY;
 	if (create) {
 		/* Keeps media scanners of phones away. Not worth failing for. */
 		fd = openat(p->dir, ".nomedia",

@@ -4,8 +4,9 @@
  *
  * The event is readable exactly while given is 1. Why no wake-up is lost: who
  * completes first puts the slot on done and then looks at looking and given; who
- * reaps first takes both back and then empties done. So a completion that relies
- * on either is still found.
+ * takes either back empties done after that. So a completion that relies on either
+ * is still found. given is taken back only by who finds nothing: who submits and
+ * reaps in turn then neither writes nor reads the event.
  */
 #include "liblbs/queue/queue.h"
 
@@ -128,8 +129,11 @@ reap(lbs_queue *q, struct lbs_completion *out, unsigned max)
 	unsigned n = 0;
 
 	pthread_mutex_lock(&q->reaping);
-	take_back(q);
 	take_done(q);
+	if (!q->told.head) {
+		take_back(q);
+		take_done(q);
+	}
 	while (n < max && q->told.head) {
 		struct slot *s = slot_get(&q->told);
 

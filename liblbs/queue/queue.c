@@ -1,7 +1,7 @@
 /*
  * queue.c - the life of a queue of requests, and what comes in. The contract is in
- * lbs.h. Must never wait for anything in lbs_queue_submit but the queue's lock,
- * which nobody holds over a request.
+ * lbs.h. Must never wait for a medium in lbs_queue_submit, nor for any lock that
+ * somebody holds over one.
  */
 #include "liblbs/grow.h"
 #include "liblbs/queue/queue.h"
@@ -14,6 +14,9 @@
 #define WORKERS_MAX 64
 #define DEPTH_DEFAULT 128
 #define DEPTH_MAX 65536
+/* What who submits performs itself of it, at most: some 40 microseconds. */
+#define SHARE_MAX 8
+#define SHARE_BYTES (32u << 10)
 
 static void
 queue_free(lbs_queue *q)
@@ -156,53 +159,109 @@ fill_slot(lbs_queue *q, const struct lbs_request *request)
 	return s;
 }
 
-/* Performs a lone write that is short. Handing it to a thread and the result back
- * would take longer. */
-static int
-perform_short(lbs_queue *q, const struct lbs_request *r)
+/* Leaves what was put on a list to the threads, and leaves the lock. */
+static void
+hand_over(lbs_queue *q)
 {
-	struct slot *s;
+	struct queue_worker *w = NULL;
 
-	if (q->done_fn || r->op != LBS_OP_WRITE || r->flags ||
-	    r->iov_count != 1 || !r->iov || atomic_load(&q->pending) ||
-	    !r->vdisk || r->vdisk->store != q->store ||
-	    !store_write_is_short(r->vdisk, r->iov->iov_len, r->offset_bytes))
-		return 0;
-	pthread_mutex_lock(&q->lock);
-	s = fill_slot(q, r);
+	if (!q->is_waiter || atomic_load(&q->pending) > 1)
+		w = queue_wake_whom(q);
 	pthread_mutex_unlock(&q->lock);
-	if (!s)
+	queue_wake(w);
+}
+
+/* Performs a read or write of one piece if it is short and waits for no medium: 1. */
+static int
+perform(const lbs_queue *q, const struct lbs_request *r, int *result)
+{
+	if ((r->op != LBS_OP_WRITE && r->op != LBS_OP_READ) || r->flags ||
+	    r->iov_count != 1 || !r->iov || !r->vdisk ||
+	    r->vdisk->store != q->store)
 		return 0;
-	queue_done(q, s, lbs_vdisk_writev(r->vdisk, r->iov, r->iov_count,
-					  r->offset_bytes, 0));
+	if (r->op == LBS_OP_WRITE) {
+		if (!store_write_is_short(r->vdisk, r->iov->iov_len,
+					  r->offset_bytes))
+			return 0;
+		*result = lbs_vdisk_writev(r->vdisk, r->iov, 1, r->offset_bytes,
+					   0);
+		return 1;
+	}
+	/* Who waits next reads it himself, and may wait for the card. */
+	if (q->is_waiter)
+		return 0;
+	*result = store_read_at_once(r->vdisk, r->iov, r->offset_bytes);
+	return *result <= 0;
+}
+
+/* How many of the n that it has just submitted the caller performs itself. A lone
+ * one: handing it to a thread and the result back would take longer. Of several, no
+ * more than half: a thread begins with the others meanwhile. */
+static unsigned
+own_share(const lbs_queue *q, unsigned n)
+{
+	if (q->done_fn)
+		return 0;
+	if (n == 1)
+		return atomic_load(&q->pending) == 1;
+	if (q->is_waiter)
+		return 0;
+	return n / 2 < SHARE_MAX ? n / 2 : SHARE_MAX;
+}
+
+/* Performs up to n of what waits, as long as it is short. */
+static void
+perform_share(lbs_queue *q, unsigned n)
+{
+	size_t bytes = 0;
+	struct slot *s;
+	int result;
+
+	/* Who performs reaps next: no event is needed meanwhile. */
+	atomic_fetch_add(&q->looking, 1);
+	for (; n && bytes < SHARE_BYTES; n--) {
+		pthread_mutex_lock(&q->lock);
+		s = slot_get(&q->ready);
+		pthread_mutex_unlock(&q->lock);
+		if (!s)
+			break;
+		if (!perform(q, &s->request, &result)) {
+			pthread_mutex_lock(&q->lock);
+			slot_put_back(&q->ready, s);
+			hand_over(q);
+			break;
+		}
+		bytes += s->request.iov->iov_len;
+		queue_done(q, s, result);
+	}
+	atomic_fetch_sub(&q->looking, 1);
 	queue_tell(q);
-	return 1;
 }
 
 API int
 lbs_queue_submit(lbs_queue *q, const struct lbs_request *requests,
 		 unsigned count)
 {
-	struct queue_worker *w = NULL;
 	struct slot *s;
-	unsigned n = 0;
+	unsigned n = 0, own;
 
 	if (q->forks != store_forks())
 		return LBS_EFORK;
 	if (count && !requests)
 		return LBS_EINVAL;
-	if (count == 1 && perform_short(q, requests))
-		return 1;
 	pthread_mutex_lock(&q->lock);
 	while (n < count && (s = fill_slot(q, &requests[n]))) {
 		slot_put(s->request.op == LBS_OP_FLUSH ? &q->flushes : &q->ready,
 			 s);
 		n++;
 	}
-	if (!q->is_waiter || atomic_load(&q->pending) > 1)
-		w = queue_wake_whom(q);
-	pthread_mutex_unlock(&q->lock);
-	queue_wake(w);
+	own = own_share(q, n);
+	if (own && n == 1 && q->ready.head)
+		pthread_mutex_unlock(&q->lock); /* no thread for a lone one */
+	else
+		hand_over(q);
+	if (own)
+		perform_share(q, own);
 	return (int)n;
 }
 

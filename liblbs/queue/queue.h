@@ -94,6 +94,15 @@ slot_get(struct slot_list *l)
 	return s;
 }
 
+/* It is the first again. */
+static inline void
+slot_put_back(struct slot_list *l, struct slot *s)
+{
+	if (!(s->next = l->head))
+		l->tail = &s->next;
+	l->head = s;
+}
+
 /* ---- worker.c ---- */
 
 /* Starts a thread; 0 or LBS_ENOMEM. */

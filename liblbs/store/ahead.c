@@ -44,14 +44,12 @@ stream_of(struct ahead *a, uint64_t offset)
 
 /* Half a window is asked for at a time: seldom enough, and early enough. */
 static int
-note(struct ahead *a, uint64_t offset, size_t len, uint64_t *from, uint64_t *to)
+note(struct ahead_stream *s, uint64_t offset, size_t len, uint64_t *from,
+     uint64_t *to)
 {
-	struct ahead_stream *s = stream_of(a, offset);
 	uint64_t end = offset + len;
-	int again = belongs(s, offset);
 
-	s->used = ++a->reads;
-	if (!again) {
+	if (!belongs(s, offset)) {
 		s->next = s->asked = end;
 		s->seen = 0;
 		return 0;
@@ -71,11 +69,27 @@ int
 ahead_note(struct ahead *a, uint64_t offset, size_t len, uint64_t *from,
 	   uint64_t *to)
 {
+	struct ahead_stream *s;
 	int due;
 
 	if (pthread_mutex_trylock(&a->lock))
 		return 0;
-	due = note(a, offset, len, from, to);
+	s = stream_of(a, offset);
+	due = note(s, offset, len, from, to);
+	s->used = ++a->reads;
 	pthread_mutex_unlock(&a->lock);
 	return due;
+}
+
+int
+ahead_is_due(struct ahead *a, uint64_t offset, size_t len)
+{
+	struct ahead_stream s;
+	uint64_t from, to;
+
+	if (pthread_mutex_trylock(&a->lock))
+		return 0;
+	s = *stream_of(a, offset);
+	pthread_mutex_unlock(&a->lock);
+	return note(&s, offset, len, &from, &to);
 }

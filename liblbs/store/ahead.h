@@ -42,4 +42,7 @@ void ahead_free(struct ahead *a);
 int ahead_note(struct ahead *a, uint64_t offset, size_t len, uint64_t *from,
 	       uint64_t *to);
 
+/* 1 if this read would be told so. */
+int ahead_is_due(struct ahead *a, uint64_t offset, size_t len);
+
 #endif

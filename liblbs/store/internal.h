@@ -282,6 +282,12 @@ int store_anchor_in(lbs_store *s, const struct cut *cut);
 /* stat.c: totals since the store was made. */
 void store_totals(lbs_store *s, struct meta_total *out);
 
+/* What an event loop may do itself: encrypting takes about a microsecond a KiB. */
+#define SHORT_BYTES (16u << 10)
+/* read.c: reads if it is short and waits for no medium: 0 or LBS_E...; else 1, and
+ * the buffer holds anything. The request is not otherwise looked at. */
+int store_read_at_once(lbs_vdisk *v, const struct iovec *iov,
+		       uint64_t offset_bytes);
 /* short.c: 1 if a write waits for no medium, as far as can be told. */
 int store_write_is_short(lbs_vdisk *v, uint64_t len_bytes,
 			 uint64_t offset_bytes);

@@ -21,9 +21,11 @@ io_in_range(const lbs_vdisk *v, uint64_t len, uint64_t offset)
 
 /* Reads len bytes at offset to dst and moves that on: inside of the vdisk, and of at
  * most IO_READ_BLOCKS blocks. 0 or why not: LBS_EDAMAGED, LBS_EIO, LBS_ENOMEM, or
- * an error of the map. */
+ * an error of the map; with at_once IO_NOT_AT_ONCE instead of waiting for a medium, and
+ * what dst names holds anything. */
+enum { IO_NOT_AT_ONCE = 1 };
 int io_read_blocks(lbs_vdisk *v, struct cursor *dst, size_t len,
-		   uint64_t offset);
+		   uint64_t offset, int at_once);
 
 /* Appends one change, once there is room for it in the map and on the card; the
  * caller holds its range. 0, LBS_ENOSPC, or why the store takes no more writes. */

@@ -69,12 +69,13 @@ range_leave(struct ranges *r, struct range *range)
 }
 
 int
-ranges_are_free(struct ranges *r)
+ranges_are_short(struct ranges *r, uint64_t blocks)
 {
-	int is_free;
+	const struct range *at;
 
 	pthread_mutex_lock(&r->lock);
-	is_free = !r->head;
+	for (at = r->head; at && !at->exclusive && at->count <= blocks;)
+		at = at->next;
 	pthread_mutex_unlock(&r->lock);
-	return is_free;
+	return !at;
 }

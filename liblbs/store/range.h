@@ -30,7 +30,8 @@ void ranges_destroy(struct ranges *r);
  * caller's and in place until range_leave. */
 void range_enter(struct ranges *r, struct range *range);
 void range_leave(struct ranges *r, struct range *range);
-/* 1 if nobody is in one at this moment. */
-int ranges_are_free(struct ranges *r);
+/* 1 if whoever is in one at this moment waits for nobody and has at most so many
+ * blocks to write. */
+int ranges_are_short(struct ranges *r, uint64_t blocks);
 
 #endif

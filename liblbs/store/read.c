@@ -5,6 +5,7 @@
  */
 #include "liblbs/store/io.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -66,14 +67,41 @@ span(const uint64_t *positions, uint32_t n, uint32_t frame_max, uint32_t *bytes)
 	return i;
 }
 
+/* A read under way. */
+struct reading {
+	struct cursor *dst;
+	size_t left;
+	uint32_t skip;		/* so much of the next block is not wanted */
+	int at_once;
+};
+
+/* What is wanted of the next block. */
+static size_t
+next_bytes(const struct reading *r)
+{
+	size_t most = BLOCK_BYTES - r->skip;
+
+	return most < r->left ? most : r->left;
+}
+
+static ssize_t
+read_card(lbs_store *s, uint32_t segment, uint32_t start, uint8_t *buf,
+	  uint32_t bytes, int at_once)
+{
+	struct medium *card = s->env.card;
+	uint64_t offset = geometry_offset(&s->geometry, segment) + start;
+	uint32_t chunk = geometry_chunk(&s->geometry, segment);
+
+	return at_once ? card->ops->pread_now(card, chunk, buf, bytes, offset)
+		       : card->ops->pread(card, chunk, buf, bytes, offset);
+}
+
 /* Reads and opens the n frames of the blocks from lba on, which span() found to lie in
  * bytes of one segment: straight to dst where a whole block is wanted in one piece,
- * else through bounce. skip bytes of the first block and all beyond *left are not
- * wanted. */
+ * else through bounce. */
 static int
 read_span(lbs_vdisk *v, uint64_t lba, const uint64_t *positions, uint32_t n,
-	  uint32_t bytes, uint8_t *buf, struct cursor *dst, uint32_t skip,
-	  size_t *left)
+	  uint32_t bytes, uint8_t *buf, struct reading *r)
 {
 	lbs_store *s = v->store;
 	uint32_t segment = position_segment(positions[0]);
@@ -84,9 +112,9 @@ read_span(lbs_vdisk *v, uint64_t lba, const uint64_t *positions, uint32_t n,
 
 	if (!key)
 		return damaged(v, lba, positions[0]);
-	got = s->env.card->ops->pread(
-		s->env.card, geometry_chunk(&s->geometry, segment), buf, bytes,
-		geometry_offset(&s->geometry, segment) + start);
+	got = read_card(s, segment, start, buf, bytes, r->at_once);
+	if (got == -EAGAIN && r->at_once)
+		return IO_NOT_AT_ONCE;
 	count(s, LBS_STAT_CARD_READ_CALLS, 1);
 	if (got < 0) {
 		count(s, LBS_STAT_IO_ERRORS, 1);
@@ -100,10 +128,9 @@ read_span(lbs_vdisk *v, uint64_t lba, const uint64_t *positions, uint32_t n,
 	count(s, LBS_STAT_CARD_READ_BYTES, (uint64_t)got);
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t at = position_offset(positions[i]) - start;
-		size_t want = BLOCK_BYTES - skip < *left ? BLOCK_BYTES - skip
-							 : *left;
+		size_t want = next_bytes(r);
 		uint8_t *to = want == BLOCK_BYTES
-				      ? cursor_piece(dst, BLOCK_BYTES)
+				      ? cursor_piece(r->dst, BLOCK_BYTES)
 				      : NULL;
 
 		if ((size_t)got < at ||
@@ -111,40 +138,44 @@ read_span(lbs_vdisk *v, uint64_t lba, const uint64_t *positions, uint32_t n,
 			       buf + at, (uint32_t)got - at, to ? to : bounce))
 			return damaged(v, lba + i, positions[i]);
 		if (to)
-			cursor_advance(dst, want);
+			cursor_advance(r->dst, want);
 		else
-			cursor_copy(dst, bounce + skip, want, 1);
-		*left -= want;
-		skip = 0;
+			cursor_copy(r->dst, bounce + r->skip, want, 1);
+		r->left -= want;
+		r->skip = 0;
 	}
 	return 0;
 }
 
 int
-io_read_blocks(lbs_vdisk *v, struct cursor *dst, size_t len, uint64_t offset)
+io_read_blocks(lbs_vdisk *v, struct cursor *dst, size_t len, uint64_t offset,
+	       int at_once)
 {
+	struct reading r = { dst, len, offset % BLOCK_BYTES, at_once };
 	lbs_store *s = v->store;
 	uint64_t lba = offset / BLOCK_BYTES, positions[IO_READ_BLOCKS];
 	uint8_t small[ZIP_FRAME_BYTES_MAX], *buf = small;
 	uint32_t frame_max = frame_bytes_max(sealer_varies(&s->sealer));
-	uint32_t skip = offset % BLOCK_BYTES, bytes, n, i, cap = sizeof small;
-	uint32_t blocks = (uint32_t)((skip + len + BLOCK_BYTES - 1) /
+	uint32_t bytes, n, i, cap = sizeof small;
+	uint32_t blocks = (uint32_t)((r.skip + len + BLOCK_BYTES - 1) /
 				     BLOCK_BYTES);
 	int rc;
 
-	rc = map_lookup(s->map, v->layer, lba, blocks, positions, pin,
-			s->segtab);
+	if (at_once)
+		rc = map_lookup_loaded(s->map, v->layer, lba, blocks, positions,
+				       pin, s->segtab) ? 0 : IO_NOT_AT_ONCE;
+	else
+		rc = map_lookup(s->map, v->layer, lba, blocks, positions, pin,
+				s->segtab);
 	if (rc)
 		return rc;
 	for (i = 0; i < blocks && rc == 0; i += n) {
 		if (!positions[i]) {
-			size_t want = BLOCK_BYTES - skip < len
-					      ? BLOCK_BYTES - skip
-					      : len;
+			size_t want = next_bytes(&r);
 
 			cursor_zero(dst, want);
-			len -= want;
-			skip = 0;
+			r.left -= want;
+			r.skip = 0;
 			n = 1;
 			continue;
 		}
@@ -156,9 +187,8 @@ io_read_blocks(lbs_vdisk *v, struct cursor *dst, size_t len, uint64_t offset)
 			cap = buf ? bytes : 0;
 		}
 		rc = buf ? read_span(v, lba + i, positions + i, n, bytes, buf,
-				     dst, skip, &len)
+				     &r)
 			 : LBS_ENOMEM;
-		skip = 0;
 	}
 	if (buf != small)
 		free(buf);
@@ -186,10 +216,31 @@ lbs_vdisk_readv(lbs_vdisk *v, const struct iovec *iov, int iov_count,
 
 		if (n > len)
 			n = len;
-		rc = io_read_blocks(v, &dst, n, offset);
+		rc = io_read_blocks(v, &dst, n, offset, 0);
 		offset += n;
 		len -= n;
 	}
+	return rc;
+}
+
+int
+store_read_at_once(lbs_vdisk *v, const struct iovec *iov, uint64_t offset)
+{
+	struct cursor dst = { iov, 1, 0 };
+	uint64_t from, to;
+	int rc;
+
+	/* Reading ahead is for who may wait: it loads pages of the map. */
+	if (!v->store->env.card->ops->pread_now || iov->iov_len > SHORT_BYTES ||
+	    !io_in_range(v, iov->iov_len, offset) ||
+	    ahead_is_due(&v->ahead, offset, iov->iov_len))
+		return IO_NOT_AT_ONCE;
+	rc = io_read_blocks(v, &dst, iov->iov_len, offset, 1);
+	if (rc == IO_NOT_AT_ONCE)
+		return rc;
+	count(v->store, LBS_STAT_READ_OPS, 1);
+	count(v->store, LBS_STAT_READ_BYTES, iov->iov_len);
+	(void)ahead_note(&v->ahead, offset, iov->iov_len, &from, &to);
 	return rc;
 }
 

@@ -1,13 +1,12 @@
 /*
  * short.c - is a write short, so that an event loop may do it itself? It then
- * encrypts and hands the kernel a few pages, and waits for no medium, as far as
- * can be told beforehand. Others may change that meanwhile, so every limit is looked at
- * well before it would make a write wait.
+ * encrypts and hands the kernel a few pages, and waits for no medium and for no
+ * request that does more, as far as can be told beforehand. Others may change that
+ * meanwhile, so every limit is looked at well before it would make a write wait.
  */
 #include "liblbs/store/clean.h"
 
-/* Encrypting takes about a microsecond a KiB; compressing, several times that. */
-#define SHORT_BYTES (16u << 10)
+/* Compressing takes several times as long as encrypting. */
 #define SHORT_BYTES_ZIP BLOCK_BYTES
 
 int
@@ -15,7 +14,8 @@ store_write_is_short(lbs_vdisk *v, uint64_t len, uint64_t offset)
 {
 	lbs_store *s = v->store;
 	uint64_t most = s->sealer.zip ? SHORT_BYTES_ZIP : SHORT_BYTES;
-	struct stream_stats st;
+	uint64_t unsynced;
+	uint32_t rest;
 
 	/* Refused at once. */
 	if (store_may_write(s))
@@ -26,11 +26,12 @@ store_write_is_short(lbs_vdisk *v, uint64_t len, uint64_t offset)
 		return 0;
 	/* No new segment, and no sync that writers wait for: that comes at twice
 	 * as much. */
-	stream_stats(s->stream, &st);
-	if (stream_rest(s->stream) < 8 * SHORT_BYTES ||
-	    st.unsynced_bytes >= s->sync_bytes + s->sync_bytes / 2)
+	if (!stream_look(s->stream, &rest, &unsynced) ||
+	    rest < 8 * SHORT_BYTES ||
+	    unsynced >= 2 * s->sync_bytes - s->sync_bytes / 4)
 		return 0;
 	return map_allows(s->map, (uint32_t)(len / BLOCK_BYTES)) &&
 	       !map_wants_checkpoint(s->map) &&
-	       s->cleaner->phase == CLEAN_IDLE && ranges_are_free(&s->ranges);
+	       s->cleaner->phase == CLEAN_IDLE &&
+	       ranges_are_short(&s->ranges, SHORT_BYTES / BLOCK_BYTES);
 }

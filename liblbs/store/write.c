@@ -113,7 +113,8 @@ merge_edge(lbs_vdisk *v, uint8_t *block, uint64_t lba, struct cursor from,
 {
 	struct iovec iov = { block, BLOCK_BYTES };
 	struct cursor whole = { &iov, 1, 0 };
-	int rc = io_read_blocks(v, &whole, BLOCK_BYTES, lba * BLOCK_BYTES);
+	int rc = io_read_blocks(v, &whole, BLOCK_BYTES, lba * BLOCK_BYTES,
+				0);
 
 	if (rc == 0)
 		cursor_copy(&from, block + begin, end - begin, 0);

@@ -20,7 +20,10 @@ read_in_order(struct ahead *a, uint64_t begin, uint64_t len, uint32_t piece)
 	uint64_t asked = 0, expected = 0, from, to;
 
 	for (uint64_t at = begin; at < begin + len; at += piece) {
-		if (!ahead_note(a, at, piece, &from, &to))
+		int due = ahead_is_due(a, at, piece);
+
+		assert_int_equal(ahead_note(a, at, piece, &from, &to), due);
+		if (!due)
 			continue;
 		assert_true(from < to);
 		if (expected)
@@ -58,16 +61,19 @@ static void
 random_reads_ask_for_little(void **state)
 {
 	uint64_t seed = 88172645463325252ull, from, to;
-	int asked = 0, reads = 100000;
+	int asked = 0, due = 0, reads = 100000;
 	struct ahead a;
 
 	(void)state;
 	ahead_init(&a);
 	for (int i = 0; i < reads; i++) {
 		seed ^= seed >> 12, seed ^= seed << 25, seed ^= seed >> 27;
-		asked += ahead_note(&a, (seed * 2685821657736338717ull >> 32) %
-						(1 << 18) * BLOCK,
-				    BLOCK, &from, &to);
+		uint64_t at = (seed * 2685821657736338717ull >> 32) %
+			      (1 << 18) * BLOCK;
+
+		due += ahead_is_due(&a, at, BLOCK);
+		asked += ahead_note(&a, at, BLOCK, &from, &to);
+		assert_int_equal(due, asked);
 	}
 	assert_true(asked * 1000 < reads);
 	ahead_free(&a);

@@ -21,6 +21,7 @@ static uint64_t persisted[BLOCKS], model[BLOCKS];
 static pthread_mutex_t db = PTHREAD_MUTEX_INITIALIZER;
 static struct map *map;
 static uint64_t recno, loads;
+static uint64_t found, missed; /* by map_lookup_loaded */
 
 static int
 load(void *ctx, uint32_t layer, uint64_t page)
@@ -158,6 +159,7 @@ static void
 look(void)
 {
 	uint64_t lba = draw(BLOCKS), positions[64], same, mapped_blocks = 0;
+	uint64_t before;
 	uint32_t n = (uint32_t)draw_between(1, 64);
 	int mapped;
 
@@ -170,6 +172,20 @@ look(void)
 	for (uint32_t i = 0; i < n; i++)
 		mapped_blocks += positions[i] != 0;
 	assert_int_equal(pinned, mapped_blocks); /* one pin a block */
+
+	/* Without loading: what is in memory, or nothing. */
+	lba = draw(BLOCKS - 8);
+	pinned = 0;
+	before = loads;
+	if (map_lookup_loaded(map, LAYER, lba, 8, positions, pin, NULL)) {
+		found++;
+		assert_memory_equal(positions, model + lba,
+				    8 * sizeof *positions);
+	} else {
+		missed++;
+		assert_int_equal(pinned, 0);
+	}
+	assert_int_equal(loads, before);
 
 	n = (uint32_t)draw_between(1, 5000);
 	if (n > BLOCKS - lba)
@@ -204,6 +220,7 @@ the_map_is_the_array(void **state)
 	assert_true(map_clean(map));
 	assert_memory_equal(persisted, model, sizeof model);
 	assert_true(loads > PAGES / 2); /* pages did not all stay */
+	assert_true(found && missed);
 }
 
 static void
