@@ -31,7 +31,7 @@ class Emulator:
              "-cpu", "max", "-smp", str(vm.processors), "-m", "1024", "-no-reboot", "-nodefaults",
              "-no-user-config", "-display", "none", "-monitor", "none",
              "-kernel", vm.kernel, "-initrd", vm.initramfs, "-append",
-             f"console=ttyS0 quiet panic=-1 tsc=reliable mitigations=off {append}",
+             f"console=ttyS0 quiet panic=-1 tsc=reliable no_timer_check mitigations=off {append}",
              "-fw_cfg", f"name=opt/job,file={job}",
              "-chardev", f"file,id=console,append=on,path={self.console.name}",
              "-serial", "chardev:console", "-serial", "stdio", *devices],

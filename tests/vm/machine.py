@@ -129,8 +129,8 @@ class Machine:
         return os.path.join(self.work, disk + ".img")
 
     def power_on(self, script):
-        card_cache = ("1M" if self.lying else "0") if self.bus == "sd" else \
-            ("16M" if self.lying else "64M")
+        # A liar loses the whole session.
+        card_cache = "16M" if self.lying else "0" if self.bus == "sd" else "64M"
         self.disks = {"card": Disk(self, "card", card_cache, self.lying, self.model),
                       "flash": Disk(self, "flash")}
         card = {"sd": "/dev/mmcblk0p1", "virtio": "/dev/vda1"}[self.bus]
