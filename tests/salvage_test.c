@@ -95,9 +95,7 @@ make(void **state)
 	struct meta *m;
 
 	(void)state;
-	strcpy(dir, access("/dev/shm", W_OK) ? "/tmp/lbs-salvage-XXXXXX"
-					     : "/dev/shm/lbs-salvage-XXXXXX");
-	if (!mkdtemp(dir))
+	if (unit_directory(dir, "salvage"))
 		return -1;
 	snprintf(whole, sizeof whole, "%s/whole", dir);
 	snprintf(copy, sizeof copy, "%s/copy", dir);

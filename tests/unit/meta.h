@@ -45,10 +45,7 @@ static inline int
 meta_setup(void **state)
 {
 	(void)state;
-	/* Thousands of commits: where a sync costs nothing, if there is such. */
-	strcpy(meta_dir, access("/dev/shm", W_OK) ? "/tmp/lbs-meta-XXXXXX"
-						  : "/dev/shm/lbs-meta-XXXXXX");
-	if (!mkdtemp(meta_dir))
+	if (unit_directory(meta_dir, "meta"))
 		return -1;
 	snprintf(meta_path, sizeof meta_path, "%s/corp.lbs", meta_dir);
 	return meta_create(meta_path, NULL, &meta_row, meta_key, &meta_log,

@@ -70,9 +70,7 @@ store_make_closed(uint64_t size, uint64_t capacity)
 					.compress = store_compress,
 					.log = store_tell };
 
-	strcpy(store_dir, access("/dev/shm", W_OK) ? "/tmp/lbs-unit-XXXXXX"
-						   : "/dev/shm/lbs-unit-XXXXXX");
-	if (!mkdtemp(store_dir))
+	if (unit_directory(store_dir, "unit"))
 		return LBS_EIO;
 	snprintf(store_path, sizeof store_path, "%s/corp.lbs", store_dir);
 	snprintf(store_card, sizeof store_card, "%s/card", store_dir);

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 /* Before cmocka, which has a macro "fail"; ours is called as (fail)(...). */
 #include "liblbs/error.h"
@@ -83,6 +84,22 @@ unit_seed(int argc, char **argv)
 	printf("seed %llu (to replay: %s %llu)\n", (unsigned long long)seed,
 	       argv[0], (unsigned long long)seed);
 	fflush(stdout);
+}
+
+/* Makes a directory for thousands of commits: in memory, where a sync costs nothing,
+ * if there is room (containers often have 64 MiB there); else in /tmp. The path goes
+ * to out; 0 or -1. */
+static inline int
+unit_directory(char out[64], const char *name)
+{
+	struct statvfs shm;
+	int in_memory = statvfs("/dev/shm", &shm) == 0 &&
+			!(shm.f_flag & ST_RDONLY) &&
+			(uint64_t)shm.f_bavail * shm.f_frsize >= 512u << 20;
+
+	snprintf(out, 64, "%s/lbs-%s-XXXXXX", in_memory ? "/dev/shm" : "/tmp",
+		 name);
+	return mkdtemp(out) ? 0 : -1;
 }
 
 /* A heap copy of exactly len bytes. */
