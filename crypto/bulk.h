@@ -1,7 +1,8 @@
 /*
  * bulk.h - the ciphers of aead.h for messages of a KiB and more, by OpenSSL, which
- * is two to three times as fast as libsodium at these and slower at short ones.
- * For aead.c alone. Must never give other bytes than libsodium does.
+ * is faster than libsodium at these (DESIGN.md, "The data path") and slower at short
+ * ones. For aead.c alone. Must never give other bytes than libsodium does. FORMAT.md
+ * section 3.
  */
 #ifndef LBS_CRYPTO_BULK_H
 #define LBS_CRYPTO_BULK_H
