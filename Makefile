@@ -5,7 +5,7 @@ PREFIX   ?= /usr/local
 BUILD    ?= build
 CC       ?= cc
 CFLAGS   ?= -O2 -g
-PKGS     := libsodium sqlite3 jansson liblz4 libzstd
+PKGS     := libsodium libcrypto sqlite3 jansson liblz4 libzstd
 WARN     := -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes -Wshadow $(if $(CI),-Werror)
 # SAN=address,undefined or SAN=thread builds everything under that sanitizer.
 SAN      ?=

@@ -1,5 +1,5 @@
 # The source lists, by room. See DESIGN.md, "File map".
-CRYPTO_SRC := crypto/aead.c crypto/kdf.c crypto/secret.c
+CRYPTO_SRC := crypto/aead.c crypto/bulk.c crypto/kdf.c crypto/secret.c
 ZIP_SRC    := zip/zip.c
 FORMAT_SRC := liblbs/format/card.c liblbs/format/segment.c liblbs/format/record.c \
               liblbs/format/index.c liblbs/format/runs.c

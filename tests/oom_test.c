@@ -1,7 +1,7 @@
 /*
  * oom_test.c - memory is refused at the n-th call, for every n, once and from then
  * on for ever, while a small store is made, opened, worked with and closed: by the
- * C library, libsodium and SQLite alike. Each call answers with an error or works,
+ * C library, libsodium, OpenSSL and SQLite alike. Each call answers with an error or works,
  * nothing leaks, and once there is memory again the store opens with everything
  * that was acknowledged (facts of promises 1 to 4, 6 and 10).
  * Must never count a trial in which no memory was refused.
@@ -20,6 +20,7 @@
 #include "tests/lab/simimage.h"
 
 #include <getopt.h>
+#include <openssl/crypto.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,6 +145,32 @@ static void take_over_sqlite(void)
 	if (sqlite3_config(SQLITE_CONFIG_MALLOC, &ours) != SQLITE_OK ||
 	    sqlite3_initialize() != SQLITE_OK) {
 		printf("FAILED SQLite does not take another allocator\n");
+		exit(1);
+	}
+}
+
+static void *ssl_malloc(size_t size, const char *file, int line)
+{
+	(void)file, (void)line;
+	return malloc(size);
+}
+
+static void *ssl_realloc(void *old, size_t size, const char *file, int line)
+{
+	(void)file, (void)line;
+	return realloc(old, size);
+}
+
+static void ssl_free(void *p, const char *file, int line)
+{
+	(void)file, (void)line;
+	free(p);
+}
+
+static void take_over_openssl(void)
+{
+	if (!CRYPTO_set_mem_functions(ssl_malloc, ssl_realloc, ssl_free)) {
+		printf("FAILED OpenSSL does not take another allocator\n");
 		exit(1);
 	}
 }
@@ -390,6 +417,7 @@ int main(int argc, char **argv)
 	if (every == 0)
 		return 2;
 	take_over_sqlite();
+	take_over_openssl();
 	make_bases();
 	if (id == NULL) {
 		sweep_all(every, only);

@@ -282,7 +282,7 @@ int store_anchor_in(lbs_store *s, const struct cut *cut);
 /* stat.c: totals since the store was made. */
 void store_totals(lbs_store *s, struct meta_total *out);
 
-/* What an event loop may do itself: encrypting takes about a microsecond a KiB. */
+/* What an event loop may do itself: encrypting takes less than a microsecond a KiB. */
 #define SHORT_BYTES (16u << 10)
 /* read.c: reads if it is short and waits for no medium: 0 or LBS_E...; else 1, and
  * the buffer holds anything. The request is not otherwise looked at. */

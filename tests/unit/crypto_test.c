@@ -4,9 +4,11 @@
  */
 #include "tests/unit/unit.h"
 
+#include <openssl/err.h>
 #include <sodium.h>
 
 #include "crypto/aead.h"
+#include "crypto/bulk.h"
 #include "crypto/kdf.h"
 #include "crypto/secret.h"
 
@@ -153,6 +155,57 @@ any_changed_bit_is_found_out(void **state)
 	}
 }
 
+/* What OpenSSL does is what libsodium does, with altered messages, too, and leaves no
+ * error behind for the program that we are in. */
+static void
+long_messages_are_those_of_libsodium(void **state)
+{
+	static uint8_t m[9000], ours[sizeof m + 16], theirs[sizeof m + 16];
+	static uint8_t back[sizeof m];
+	static const uint8_t zeroes[sizeof m];
+	uint8_t ad[24];
+
+	(void)state;
+	ERR_clear_error();
+	draw_bytes(ad, sizeof ad);
+	draw_bytes(m, sizeof m);
+	for EACH_CIPHER (cipher) {
+		for (size_t n = BULK_BYTES - 40; n < sizeof m; n += 1 + draw(97)) {
+			size_t at = draw((uint32_t)(n + 16) * 8);
+
+			assert_int_equal(bulk_seal((int)cipher, key, nonce, ad,
+						   sizeof ad, m, n, ours),
+					 BULK_DONE);
+			if (cipher == AEAD_AES256GCM)
+				crypto_aead_aes256gcm_encrypt(
+					theirs, NULL, m, n, ad, sizeof ad, NULL,
+					nonce, key);
+			else
+				crypto_aead_chacha20poly1305_ietf_encrypt(
+					theirs, NULL, m, n, ad, sizeof ad, NULL,
+					nonce, key);
+			assert_memory_equal(ours, theirs, n + 16);
+			assert_int_equal(bulk_open((int)cipher, key, nonce, ad,
+						   sizeof ad, ours, n, back),
+					 BULK_DONE);
+			assert_memory_equal(back, m, n);
+			ours[at / 8] ^= (uint8_t)(1u << at % 8);
+			assert_int_equal(bulk_open((int)cipher, key, nonce, ad,
+						   sizeof ad, ours, n, back),
+					 BULK_FORGED);
+			assert_memory_equal(back, zeroes, n);
+			ad[at % sizeof ad] ^= 1;
+			assert_int_equal(aead_open((int)cipher, key, nonce, ad,
+						   sizeof ad, theirs, n + 16,
+						   back), -1);
+			ad[at % sizeof ad] ^= 1;
+		}
+	}
+	assert_int_equal(bulk_seal(AEAD_AEGIS256, key, nonce, ad, sizeof ad, m,
+				   sizeof m, ours), BULK_CANNOT);
+	assert_int_equal(ERR_peek_error(), 0);
+}
+
 static void
 ciphers_have_names_and_unknown_ones_are_not_available(void **state)
 {
@@ -271,6 +324,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(what_was_sealed_opens),
 		cmocka_unit_test(what_is_sealed_in_place_is_the_same),
 		cmocka_unit_test(any_changed_bit_is_found_out),
+		cmocka_unit_test(long_messages_are_those_of_libsodium),
 		cmocka_unit_test(ciphers_have_names_and_unknown_ones_are_not_available),
 		cmocka_unit_test(keys_are_blake2b_of_what_they_are_for),
 		cmocka_unit_test(one_key_for_one_job),
