@@ -361,7 +361,7 @@ stream_append(struct stream *st, const struct append_change *c)
 	uint64_t durable_to, checkpoint;
 	uint8_t *buf = small;
 	struct group g;
-	int rc, died;
+	int rc, died, before;
 
 	assert(frames <= GROUP_BLOCKS_MAX);
 	if (frames > 1) {
@@ -382,12 +382,13 @@ stream_append(struct stream *st, const struct append_change *c)
 		group_pack(st, &g, c, frames, buf);
 
 	pthread_mutex_lock(&st->lock);
-	died = st->error;
+	before = st->error;
 	rc = stream_reserve(st, &g, c, buf);
 	if (rc) {
-		died = !died && st->error;
-		if (died)
+		if (st->error && !before)
 			die(st, st->error);
+		/* Of its own failure begin has told. */
+		died = st->error == LBS_ENOMEM && !before ? LBS_ENOMEM : 0;
 		drop(st, &g);
 		pthread_mutex_unlock(&st->lock);
 		goto out;

@@ -22,21 +22,23 @@
 
 struct stream;
 
-/* What the stream asks of the store; all but applied under the stream's lock. */
+/* What the stream asks of the store. next_segment, begin and known are called under
+ * the stream's lock, applied and failed without it. */
 struct append_hooks {
 	void *ctx;
 	/* A segment to write next, taken from the table; use_reserve: also from
 	 * what is kept back. LBS_ENOSPC, or an error that stops the store. */
 	int (*next_segment)(void *ctx, int use_reserve, uint32_t *segment);
-	/* The log begins (again) in this segment: make that known durably. NULL
-	 * for the cleaner's. */
+	/* The log begins (again) in this segment: make that known durably. An
+	 * error has stopped the store. NULL for the cleaner's. */
 	int (*begin)(void *ctx, uint32_t segment, uint64_t serial,
 		     const uint8_t salt[SALT_BYTES], uint64_t first_recno);
-	/* A group is in the kernel's hands: apply it. Not under the lock; calls
-	 * come one at a time, in log order. */
+	/* A group is in the kernel's hands: apply it. Calls come one at a time,
+	 * in log order. */
 	void (*applied)(void *ctx, const struct map_change *changes, int count,
 			const struct log_position *behind);
-	/* The stream died. */
+	/* The stream died for lack of memory (LBS_ENOMEM), or because the card
+	 * failed a write. */
 	void (*failed)(void *ctx, int code);
 	/* What goes into the next record: how far the log is known durable, and
 	 * the number of the last checkpoint. */
