@@ -60,6 +60,25 @@
 #define LAYER_MAX ((1u << 23) - 1)
 #define LBA_MAX ((1ull << 40) - 1)
 
+/* A block of a layer as one number; those of neighbouring blocks are neighbours. */
+static inline uint64_t
+map_key(uint32_t layer, uint64_t lba)
+{
+	return (uint64_t)layer << 40 | lba;
+}
+
+static inline uint32_t
+map_key_layer(uint64_t key)
+{
+	return (uint32_t)(key >> 40);
+}
+
+static inline uint64_t
+map_key_lba(uint64_t key)
+{
+	return key & LBA_MAX;
+}
+
 /* What a map entry says: 0 is a hole, else where the frame is. */
 static inline uint64_t
 position_make(uint32_t segment, uint32_t offset)

@@ -7,6 +7,9 @@
 
 #include "liblbs/format/layout.h"
 
+/* No segment has this number. */
+#define NO_SEGMENT UINT32_MAX
+
 #define SEGMENT_PLAIN_BYTES 64u
 #define SEGMENT_SEALED_BYTES 48u
 

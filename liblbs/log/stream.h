@@ -13,7 +13,6 @@
 
 /* A group of 257 blocks over the smallest segments, which hold 13 each. */
 #define PARTS_MAX 24
-#define NO_SEGMENT UINT32_MAX
 
 struct group;
 

@@ -80,9 +80,10 @@ int map_move(struct map *map, const struct extent *extent,
 void map_position(struct map *map, struct log_position *out);
 void map_position_set(struct map *map, const struct log_position *position);
 
-/* Looks up count blocks from lba. Under the same lock that makes the answer
- * true, pin is called for each (so that a segment is not reused while its
- * blocks are read). */
+/* Looks up count blocks from lba, loading pages as needed: 0, or an error of that.
+ * Under the same lock that makes the answer true, pin is called for the segment of
+ * each that is mapped, so that none is reused while its blocks are read. NULL: who
+ * asks only looks. */
 int map_lookup(struct map *map, uint32_t layer, uint64_t lba, uint32_t count,
 	       uint64_t *positions, void (*pin)(void *ctx, uint32_t segment),
 	       void *ctx);

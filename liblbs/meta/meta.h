@@ -12,12 +12,14 @@
 #define LBS_META_H
 
 #include "liblbs/error.h"
-#include "liblbs/format/layout.h"
+#include "liblbs/format/segment.h"
 
 struct meta;
 
 #define DATA_KEY_BYTES 32
-#define NO_SEGMENT UINT32_MAX
+/* What a store may have at most: vdisks, and pieces of the log. */
+#define VDISKS_MAX 64
+#define PIECES_MAX 64
 
 /* Feature bits a store may carry: FORMAT.md section 10. */
 #define FEATURE_LZ4 0x10ull

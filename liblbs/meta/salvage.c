@@ -21,15 +21,17 @@
 static int
 put_promise(struct work *w)
 {
-	uint64_t most = w->anchor.recno;
+	uint64_t most = w->anchor.recno, session;
 	int known = w->have_state && w->have_anchor && !w->pieces_end, rc;
 
 	for (int i = 0; i < w->piece_count; i++)
 		if (w->pieces[i].first_recno > most)
 			most = w->pieces[i].first_recno;
 	if (!w->have_state) {
-		w->state = (struct meta_state){ (most >> 32) + 1,
-						CHECKPOINT_UNKNOWN, most };
+		session = most >> 32;
+		session += session < SESSION_MAX;
+		w->state = (struct meta_state){ session, CHECKPOINT_UNKNOWN,
+						most };
 		if (w->piece_count)
 			w->state.checkpoint_recno =
 				w->pieces[0].first_recno - 1;

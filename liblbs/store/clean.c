@@ -231,19 +231,12 @@ clean_begin(lbs_store *s, struct clean_worth worth)
 
 /* ---- listing ------------------------------------------------------------- */
 
-static void
-no_pin(void *ctx, uint32_t segment)
-{
-	(void)ctx;
-	(void)segment;
-}
-
 int
 clean_is_current(lbs_store *s, const struct clean_block *b)
 {
 	uint64_t position;
-	int rc = map_lookup(s->map, (uint32_t)(b->key >> 40), b->key & LBA_MAX,
-			    1, &position, no_pin, NULL);
+	int rc = map_lookup(s->map, map_key_layer(b->key), map_key_lba(b->key),
+			    1, &position, NULL, NULL);
 
 	return rc ? rc : position == b->position;
 }

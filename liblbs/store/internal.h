@@ -33,9 +33,6 @@
 #define CONSENT "run lbsck -n --accept-loss to see what is lost, and without " \
 		"-n to go on without it"
 
-#define PIECES_MAX 64
-#define VDISKS_MAX 64
-
 /* Defaults of struct store_env's zeroes. */
 #define CHECKPOINT_LOG_BYTES (512ull << 20)
 #define SYNC_BYTES (6ull << 20)
