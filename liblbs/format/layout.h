@@ -20,7 +20,7 @@
 #define SEGMENT_BYTES_MAX (64u << 20)
 #define CHUNK_BYTES_MAX ((4ull << 30) - (1u << 20)) /* FAT32 */
 
-/* What bounds memory: a store keeps 80 bytes for each segment it may have. */
+/* What bounds memory: a store keeps some 90 bytes for each segment it may have. */
 #define SEGMENTS_MAX (1u << 22)
 /* A record's number has room for so many sessions, and for one more. */
 #define SESSION_MAX (UINT32_MAX - 1)

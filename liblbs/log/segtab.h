@@ -1,7 +1,7 @@
 /*
  * segtab.h - the table of segments in memory: which are room, which are in use,
- * their keys, how many live blocks they hold, who is reading them. About 64
- * bytes and a 32-byte key a segment. Thread-safe.
+ * their keys, how many live blocks they hold, who is reading them. 56 bytes and a
+ * key of 32 a segment. Thread-safe.
  */
 #ifndef LBS_LOG_SEGTAB_H
 #define LBS_LOG_SEGTAB_H

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crypto/secret.h"
+
 /* Blocks of a record that was read, as they are stored, from one of them on. */
 struct read_blocks {
 	struct scan_blocks blocks;
@@ -76,7 +78,7 @@ rewrite_tail(struct replay *r)
 			rc = append_again(r, &desc, &blocks);
 	}
 	if (blocks.at)
-		memset(blocks.at, 0, (size_t)RECORD_BLOCKS_MAX * BLOCK_BYTES);
+		secret_wipe(blocks.at, (size_t)RECORD_BLOCKS_MAX * BLOCK_BYTES);
 	free(blocks.at);
 	return rc;
 }
