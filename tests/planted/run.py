@@ -36,6 +36,7 @@ CRASH = ["crash_test", "--stop", "--jobs", "1"]
 SUITES = {
     "crash": CRASH + ["--few"],
     "restore": ["restore_test"],
+    "recover": ["recover_test"],
     "fault": ["fault_test"],
     "beside": ["beside_test"],
     "full": ["full_test"],
