@@ -82,6 +82,7 @@ $(TESTBIN)/%: $(BUILD)/tests/%.o $(LAB_OBJ) $(LIB)
 $(TESTBIN)/format_example_test: LDFLAGS += -Wl,--wrap=secret_random -Wl,--wrap=secret_unique
 $(TESTBIN)/tools_test: $(call OBJ,$(COMMON_SRC))
 $(TESTBIN)/crash_test: $(call OBJ,$(wildcard tests/crash/*.c))
+$(TESTBIN)/tamper_test: $(call OBJ,$(wildcard tests/tamper/*.c))
 $(TESTBIN)/tamper_posix_test: $(call OBJ,$(wildcard tests/posix/*.c))
 # The modelled card of the benchmarks: without the engine.
 $(TESTBIN)/sdcard_test $(TESTBIN)/sdcard_cut_test $(TESTBIN)/oncard_test: \

@@ -51,7 +51,7 @@ WRAPS = {
                  "sodium_free"],
 }
 # Suites of several files: the directory of the others.
-PARTS = {"crash_test": "crash"}
+PARTS = {"crash_test": "crash", "tamper_test": "tamper"}
 
 
 class Wrong(Exception):
