@@ -59,8 +59,7 @@ stream_new(const struct sealer *sealer, const struct geometry *geometry,
 	st->next_serial = first;
 	st->tail = &st->head;
 	st->zeroes = calloc(1, PAGE_BYTES);
-	st->dirty = calloc(geometry_chunk(geometry, geometry->segment_count) +
-				   1, 1);
+	st->dirty = calloc(geometry_chunks(geometry), 1);
 	if (!st->zeroes || !st->dirty) {
 		stream_free(st);
 		return NULL;
@@ -427,8 +426,7 @@ stream_cut(struct stream *st, struct cut *cut)
 void
 stream_take_dirty(struct stream *st, uint8_t *chunks)
 {
-	uint32_t n = geometry_chunk(st->geometry, st->geometry->segment_count) +
-		     1;
+	uint32_t n = geometry_chunks(st->geometry);
 
 	pthread_mutex_lock(&st->lock);
 	memcpy(chunks, st->dirty, n);

@@ -28,6 +28,13 @@ geometry_offset(const struct geometry *g, uint32_t segment)
 	return (uint64_t)(segment % g->segments_per_chunk) * g->segment_bytes;
 }
 
+/* How many chunk files there may be. */
+static inline uint32_t
+geometry_chunks(const struct geometry *g)
+{
+	return geometry_chunk(g, g->segment_count - 1) + 1;
+}
+
 /* What a scan reads with; counts what it read. */
 struct scan_source {
 	const struct sealer *sealer;

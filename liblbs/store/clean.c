@@ -64,7 +64,7 @@ cleaner_start(lbs_store *s)
 	c->stream = stream_new(&s->sealer, &s->geometry, s->env.card, s->segtab,
 			       &hooks, s->session, STREAM_CLEANER);
 	c->cold = calloc(segments, 1);
-	c->chunks = calloc(geometry_chunk(&s->geometry, segments) + 1, 1);
+	c->chunks = calloc(geometry_chunks(&s->geometry), 1);
 	c->frames = malloc(CLEAN_STEP_BLOCKS * ZIP_FRAME_BYTES_MAX);
 	c->plain = malloc(CLEAN_STEP_BLOCKS * BLOCK_BYTES);
 	if (!c->stream || !c->cold || !c->chunks || !c->frames || !c->plain ||

@@ -177,6 +177,22 @@ check_cleaner(struct replay *r)
 	return rc < 0 ? rc : 0;
 }
 
+/* DESIGN.md condition 7: something on the card knows more than the metadata. Of the
+ * sessions that began to write only the last one tells: what began before it and is
+ * not known any more was cut off by a recovery. */
+static int
+is_metadata_older(const struct replay *r)
+{
+	return r->card.session > r->state.session ||
+	       r->newest.session > r->state.session ||
+	       (r->card.begun >= r->state.session &&
+		r->card.begun > replay_known_begun(r)) ||
+	       r->checkpoint > r->state.checkpoint ||
+	       r->card.checkpoint > r->state.checkpoint ||
+	       (r->s->freshness == LBS_FRESHNESS_FLUSH &&
+		r->durable_to > r->anchor.recno);
+}
+
 int
 replay_judge(struct replay *r)
 {
@@ -198,17 +214,7 @@ replay_judge(struct replay *r)
 	if (r->s->accept_loss)
 		store_newest_on_card(r->s, &r->newest);
 
-	/* A record that knows more than the metadata: an old metadata file. Of
-	 * the sessions that began to write only the last one tells: what began
-	 * before it and is not known any more was cut off by a recovery. */
-	if (r->card.session > r->state.session ||
-	    r->newest.session > r->state.session ||
-	    (r->card.begun >= r->state.session &&
-	     r->card.begun > replay_known_begun(r)) ||
-	    r->checkpoint > r->state.checkpoint ||
-	    r->card.checkpoint > r->state.checkpoint ||
-	    (r->s->freshness == LBS_FRESHNESS_FLUSH &&
-	     r->durable_to > r->anchor.recno)) {
+	if (is_metadata_older(r)) {
 		r->missing = LBS_ESTALEMETA;
 		return 0;
 	}

@@ -185,8 +185,7 @@ commit_recovery(struct replay *r, const struct cut *cut)
 static int
 sync_written(lbs_store *s)
 {
-	uint32_t chunks = geometry_chunk(&s->geometry,
-					 s->geometry.segment_count) + 1;
+	uint32_t chunks = geometry_chunks(&s->geometry);
 	uint8_t *dirty = calloc(chunks, 1);
 	int err = dirty ? 0 : -ENOMEM;
 
