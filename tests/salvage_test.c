@@ -237,9 +237,12 @@ salvage_and_compare(int *lost, uint64_t *wrong_blocks)
 	return count;
 }
 
+/* It holds the key: nobody else may read it. */
 static void
 test_whole(void **state)
 {
+	mode_t mask = umask(022);
+	struct stat st;
 	uint64_t wrong;
 	int lost;
 
@@ -248,6 +251,14 @@ test_whole(void **state)
 	assert_int_equal(salvage_and_compare(&lost, &wrong), 0);
 	assert_int_equal(wrong, 0);
 	assert_int_equal(lost, 0);
+	assert_int_equal(stat(out, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	umask(mask);
+	/* What is there already is not touched. */
+	assert_int_equal(meta_salvage(&(struct salvage){ .copy = copy, .out = out,
+							  .log = &quiet }),
+			 LBS_EEXIST);
+	assert_int_equal(stat(out, &st), 0);
 }
 
 /* Pages of junk or zeroes are noticed where they are. */

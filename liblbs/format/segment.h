@@ -36,6 +36,7 @@ int segment_plain_decode(const uint8_t in[SEGMENT_PLAIN_BYTES],
 			 struct segment_plain *out);
 void segment_sealed_encode(const struct segment_sealed *sealed,
 			   uint8_t out[SEGMENT_SEALED_BYTES]);
+/* 0, or -1 unless each number may be in a header. */
 int segment_sealed_decode(const uint8_t in[SEGMENT_SEALED_BYTES],
 			  struct segment_sealed *out);
 

@@ -45,10 +45,13 @@ struct append_hooks {
 	void (*known)(void *ctx, uint64_t *durable_to, uint64_t *checkpoint);
 };
 
+/* kind: STREAM_LOG or STREAM_CLEANER. All that is given outlives the stream, but for
+ * the hooks, which are copied. NULL when memory ran out. */
 struct stream *stream_new(const struct sealer *sealer,
 			  const struct geometry *geometry, struct medium *card,
 			  struct segtab *segtab, const struct append_hooks *hooks,
 			  uint64_t session, int kind);
+/* Nothing may be under way in it; NULL is allowed. */
 void stream_free(struct stream *st);
 
 /* Numbers of the log records that blocks were written by: from, to. */

@@ -68,6 +68,8 @@ struct scanner {
 	uint8_t block[BLOCK_BYTES]; /* the last frame opened */
 };
 
+/* Begins at offset of a segment; src and key outlive the scanner, and sc need not be
+ * initialised. 0 or LBS_ENOMEM; scanner_end frees what it holds, in either case. */
 int scanner_begin(struct scanner *sc, struct scan_source *src, uint32_t segment,
 		  const uint8_t *key, uint32_t offset);
 void scanner_end(struct scanner *sc);

@@ -22,7 +22,8 @@ struct segtab;
  * of the log's. */
 #define SERIAL_CLEANER (1ull << 31)
 
-/* sealer outlives the table. NULL when memory ran out. */
+/* For segments 0 to count - 1, none of them room; sealer outlives the table. NULL when
+ * memory ran out. */
 struct segtab *segtab_new(const struct sealer *sealer, uint32_t count);
 void segtab_free(struct segtab *t);
 

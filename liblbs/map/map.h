@@ -24,13 +24,15 @@ struct log_position {
 	uint32_t segment, offset;
 };
 
-/* Reads a page that is not in memory into it, by map_page_put. Called without
- * the map's lock. */
+/* Reads a page that is not in memory into it, by map_page_put: 0 or an error. Called
+ * without the map's lock. */
 typedef int map_load_fn(void *ctx, uint32_t layer, uint64_t page);
 
 #define MAP_LIMIT_MIN (4ull << 20)
 #define MAP_LIMIT_DEFAULT (64ull << 20)
 
+/* limit_bytes: 0 is the default, and what is below the least becomes that. NULL when
+ * memory ran out. Thread-safe, but for what is the checkpoint's. */
 struct map *map_new(uint64_t limit_bytes, map_load_fn *load, void *ctx);
 void map_free(struct map *map);
 

@@ -13,7 +13,8 @@
 
 struct memtable;
 
-struct memtable *memtable_new(uint32_t slots); /* a power of two */
+/* slots: a power of two. NULL when memory ran out. */
+struct memtable *memtable_new(uint32_t slots);
 void memtable_free(struct memtable *t);
 void memtable_clear(struct memtable *t);
 int memtable_empty(const struct memtable *t);

@@ -11,7 +11,8 @@
 
 struct pages;
 
-/* At most max pages of MAP_PAGE_BLOCKS entries, at least 4. */
+/* At most max pages of MAP_PAGE_BLOCKS entries, at least 4. NULL when memory ran
+ * out. */
 struct pages *pages_new(uint32_t max);
 void pages_free(struct pages *p);
 void pages_clear(struct pages *p);

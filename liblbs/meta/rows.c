@@ -46,16 +46,27 @@ end_of_rows(struct meta *m, sqlite3_stmt *st, int step, int rc)
 	return rc;
 }
 
+/* Steps to the one row that a table has. */
+static int
+one_row(struct meta *m, sqlite3_stmt *st, const char *table)
+{
+	int step = sqlite3_step(st);
+
+	return step == SQLITE_ROW    ? 0
+	       : step == SQLITE_DONE ? bad_row(m, table)
+				     : meta_error(m, "read its state");
+}
+
 int
 meta_state_get(struct meta *m, struct meta_state *out)
 {
 	sqlite3_stmt *st = meta_stmt(m, SQL_STATE_GET);
-	int step = sqlite3_step(st), rc = 0;
+	int rc = one_row(m, st, "state");
 
-	if (step == SQLITE_DONE ||
-	    (step == SQLITE_ROW && decode_state(st, 0, out)))
+	if (rc == 0 && decode_state(st, 0, out))
 		rc = bad_row(m, "state");
-	return end_of_rows(m, st, step, rc);
+	sqlite3_reset(st);
+	return rc;
 }
 
 int
@@ -73,12 +84,12 @@ int
 meta_anchor_get(struct meta *m, struct meta_anchor *out)
 {
 	sqlite3_stmt *st = meta_stmt(m, SQL_ANCHOR_GET);
-	int step = sqlite3_step(st), rc = 0;
+	int rc = one_row(m, st, "anchor");
 
-	if (step == SQLITE_DONE ||
-	    (step == SQLITE_ROW && decode_anchor(&m->store, st, 0, out)))
+	if (rc == 0 && decode_anchor(&m->store, st, 0, out))
 		rc = bad_row(m, "anchor");
-	return end_of_rows(m, st, step, rc);
+	sqlite3_reset(st);
+	return rc;
 }
 
 int

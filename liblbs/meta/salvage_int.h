@@ -11,6 +11,7 @@
 struct work {
 	struct salvage *s;
 	struct meta *from, *to;
+	int made;			/* the new file is there, and ours */
 	uint8_t *key;			/* secret */
 	struct meta_vdisk vdisks[VDISKS_MAX];
 	int vdisk_count;
