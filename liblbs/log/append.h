@@ -26,9 +26,10 @@ struct stream;
  * the stream's lock, applied and failed without it. */
 struct append_hooks {
 	void *ctx;
-	/* A segment to write next, taken from the table; use_reserve: also from
-	 * what is kept back. LBS_ENOSPC, or an error that stops the store. */
-	int (*next_segment)(void *ctx, int use_reserve, uint32_t *segment);
+	/* A segment to write next, taken from the table; level: how much of what
+	 * is kept back, as the store has it (append_change). LBS_ENOSPC, or an
+	 * error that stops the store. */
+	int (*next_segment)(void *ctx, int level, uint32_t *segment);
 	/* The log begins (again) in this segment: make that known durably. An
 	 * error has stopped the store. NULL for the cleaner's. */
 	int (*begin)(void *ctx, uint32_t segment, uint64_t serial,
@@ -64,7 +65,7 @@ struct ages {
  * must fit into a segment (stream_fits). */
 struct append_change {
 	uint8_t kind;		/* RECORD_DATA or RECORD_UNMAP */
-	int use_reserve;
+	int level;		/* for next_segment */
 	int continues;		/* not the last of its group (recovery only) */
 	struct extent extent;
 	const struct extent *extents; /* or NULL */

@@ -1,6 +1,7 @@
 /*
  * seal.h - format and crypto put together: what lies on the card, sealed and
  * opened. Knows keys and positions, does no I/O. FORMAT.md sections 3 to 7.
+ * Nothing of a guest's comes to the card but what is made here (DESIGN.md promise 5).
  */
 #ifndef LBS_LOG_SEAL_H
 #define LBS_LOG_SEAL_H

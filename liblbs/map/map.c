@@ -221,7 +221,8 @@ map_apply(struct map *map, const struct map_change *changes, int count,
 	  const struct log_position *behind)
 {
 	pthread_mutex_lock(&map->lock);
-	assert(behind->recno > map->behind.recno); /* strictly in log order */
+	/* DESIGN.md promise 3: strictly in log order. */
+	assert(behind->recno > map->behind.recno);
 	for (int i = 0; i < count; i++) {
 		apply_one(map, &changes[i]);
 		unadmit(map, changes[i].extent.count_blocks,

@@ -92,7 +92,8 @@ rebuild(struct work *w)
 
 /* The first page is the same in every store but for what it counts, and the
  * tables' roots never move: a page of the new file stands in for a damaged
- * one. */
+ * one. (That opening and closing drops SQLite's lock on it does not matter: nobody
+ * else knows the file yet.) */
 static int
 lend_first_page(const struct salvage *s, struct meta *to)
 {

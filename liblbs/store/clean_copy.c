@@ -199,7 +199,7 @@ append(lbs_store *s, struct batch *b)
 {
 	struct cleaner *c = s->cleaner;
 	struct append_change change = { .kind = RECORD_DATA,
-					.use_reserve = ROOM_CLEANER,
+					.level = ROOM_CLEANER,
 					.stored = batch_block,
 					.ctx = b };
 	int rc;

@@ -15,7 +15,7 @@ unmap(lbs_vdisk *v, uint64_t first, uint64_t end)
 		uint64_t n = end - first < UINT32_MAX ? end - first : UINT32_MAX;
 		struct append_change change = {
 			.kind = RECORD_UNMAP,
-			.use_reserve = ROOM_DISCARD,
+			.level = ROOM_DISCARD,
 			.extent = { v->layer, (uint32_t)n, first },
 		};
 		struct range range = { .layer = v->layer, .first = first,

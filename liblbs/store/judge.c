@@ -1,5 +1,6 @@
 /*
- * judge.c - is what the card has what was promised? FORMAT.md section 11.
+ * judge.c - is what the card has what was promised? DESIGN.md promise 7, FORMAT.md
+ * section 11.
  * Must never write anywhere, and never believe the card about how far the log
  * should reach: the anchor, authentic records and this boot's run page say that.
  *

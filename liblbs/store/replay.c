@@ -86,7 +86,8 @@ replay_index(struct replay *r, uint32_t segment, uint32_t from,
 	return rc;
 }
 
-/* Record by record, every frame, up to end_recno (0: as far as it goes). */
+/* Record by record, every frame, up to end_recno (0: as far as it goes). DESIGN.md
+ * promise 3: in order, and no further than the first that is not there. */
 static int
 replay_records(struct replay *r, uint32_t segment, const uint8_t *key,
 	       uint32_t from, uint64_t *expected, uint64_t end_recno,

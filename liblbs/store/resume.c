@@ -39,7 +39,7 @@ append_again(struct replay *r, const struct record_desc *desc,
 	for (uint32_t e = 0; e < desc->extent_count && rc == 0; e++) {
 		struct append_change change = {
 			.kind = desc->kind,
-			.use_reserve = ROOM_RECOVERY,
+			.level = ROOM_RECOVERY,
 			.continues = e + 1 < desc->extent_count ||
 				     desc->flags & RECORD_GROUP_CONTINUES,
 			.extent = desc->extents[e],

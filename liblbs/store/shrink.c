@@ -93,7 +93,7 @@ say_nothing(lbs_store *s)
 	const struct meta_vdisk *v = &s->vdisks[0];
 	struct append_change c = {
 		.kind = RECORD_UNMAP,
-		.use_reserve = ROOM_DISCARD,
+		.level = ROOM_DISCARD,
 		.extent = { v->layer, 1,
 			    (v->size_bytes + BLOCK_BYTES - 1) / BLOCK_BYTES },
 	};

@@ -134,7 +134,7 @@ io_write_group(lbs_vdisk *v, struct cursor *from, size_t len, uint64_t offset)
 	struct source src;
 	struct append_change change = {
 		.kind = RECORD_DATA,
-		.use_reserve = ROOM_ORDINARY,
+		.level = ROOM_ORDINARY,
 		.extent = { v->layer, blocks, lba },
 		.block = source_block,
 		.ctx = &src,
