@@ -78,7 +78,7 @@ struct meta_counters {
 enum { META_RDONLY = 1 };
 
 /* Makes the tables in the file at path, which is missing or empty (the caller's, then,
- * with mode 0600). data_key is copied. 0 or an error, of which the sentence was logged. */
+ * with mode 0600). data_key is copied. 0 or an error; the sentence has been logged. */
 int meta_create(const char *path, const char *vfs, const struct meta_store *store,
 		const uint8_t data_key[DATA_KEY_BYTES],
 		const struct logger *log, struct meta **out);
