@@ -69,7 +69,7 @@ LAB_OBJ   := $(call OBJ,$(LAB_SRC))
 TEST_LIBS := $(LDLIBS) $(shell pkg-config --libs cmocka 2>/dev/null)
 UNIT      := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*_test.c))
 LAB_PARTS := lab lab_sqlite lab_model
-STORES    := restore fault beside full clean
+STORES    := restore reuse recover fault beside full clean
 TAMPERS   := tamper_moves tamper_replay tamper_files
 DOCS      := format_doc format_example
 C_TESTS   := $(UNIT:%=$(TESTBIN)/unit/%) $(patsubst %,$(TESTBIN)/%_test,$(LAB_PARTS) $(STORES) $(TAMPERS) $(DOCS) \
@@ -82,6 +82,7 @@ $(TESTBIN)/%: $(BUILD)/tests/%.o $(LAB_OBJ) $(LIB)
 $(TESTBIN)/format_example_test: LDFLAGS += -Wl,--wrap=secret_random -Wl,--wrap=secret_unique
 $(TESTBIN)/tools_test: $(call OBJ,$(COMMON_SRC))
 $(TESTBIN)/crash_test: $(call OBJ,$(wildcard tests/crash/*.c))
+$(TESTBIN)/tamper_test: $(call OBJ,$(wildcard tests/tamper/*.c))
 $(TESTBIN)/tamper_posix_test: $(call OBJ,$(wildcard tests/posix/*.c))
 # The modelled card of the benchmarks: without the engine.
 $(TESTBIN)/sdcard_test $(TESTBIN)/sdcard_cut_test $(TESTBIN)/oncard_test: \

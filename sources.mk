@@ -6,7 +6,7 @@ FORMAT_SRC := liblbs/format/card.c liblbs/format/segment.c liblbs/format/record.
 LIBLBS_SRC := $(CRYPTO_SRC) $(ZIP_SRC) $(FORMAT_SRC) \
               liblbs/error.c liblbs/thread.c \
               liblbs/medium/posix.c liblbs/medium/probe.c liblbs/medium/align.c \
-              liblbs/meta/meta.c liblbs/meta/rows.c liblbs/meta/schema.c liblbs/meta/mapstore.c liblbs/meta/countvfs.c \
+              liblbs/meta/meta.c liblbs/meta/decode.c liblbs/meta/rows.c liblbs/meta/schema.c liblbs/meta/mapstore.c liblbs/meta/countvfs.c \
               liblbs/meta/damaged.c liblbs/meta/salvage.c liblbs/meta/salvage_rows.c liblbs/meta/salvage_map.c \
               liblbs/meta/rewrite.c \
               liblbs/map/memtable.c liblbs/map/sort.c liblbs/map/pages.c liblbs/map/fold.c liblbs/map/map.c \

@@ -2,8 +2,8 @@
  * aead.h - authenticated encryption of one message, by one of three ciphers.
  * Never parses what it seals. FORMAT.md section 3.
  *
- * The nonce rule (DESIGN.md promise 8): a key belongs to one generation of one
- * segment (its random salt), each byte offset of a segment is sealed at most
+ * The nonce rule (DESIGN.md promise 8): a key belongs to one use of one segment
+ * (its random salt), each byte offset of a segment is sealed at most
  * once, and a nonce is eight random bytes of the record and the offset. Two
  * sealings under one key therefore differ in the offset, and where a frozen
  * process is resumed twice or a copy of the metadata is used, in the salt or

@@ -12,7 +12,7 @@
 #define KDF_SALT_BYTES 16
 #define KDF_STORE_ID_BYTES 16
 
-/* The key of one generation of one segment. */
+/* The key of one use of one segment. */
 void kdf_segment_key(const uint8_t data_key[AEAD_KEY_BYTES],
 		     const uint8_t store_id[KDF_STORE_ID_BYTES],
 		     uint32_t segment, const uint8_t salt[KDF_SALT_BYTES],

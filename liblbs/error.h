@@ -12,9 +12,11 @@ struct logger {
 	void *ctx;
 };
 
-/* Logs the sentence at LBS_LOG_ERROR with the code and returns the code. */
+/* Logs one sentence at LBS_LOG_ERROR with the code and returns the code. log may be
+ * NULL. */
 int fail(const struct logger *log, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4), warn_unused_result));
+/* The same at LBS_LOG_WARNING, and without a code at LBS_LOG_INFO: work goes on. */
 void warn(const struct logger *log, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 void inform(const struct logger *log, const char *format, ...)

@@ -13,6 +13,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -86,6 +87,42 @@ static void test_failed_commit(void **state)
 		assert_code(w, world_close(w), 0);
 	}
 	world_free(w);
+}
+
+/* The log begins in a commit and a write to the card file: the words, and whether the
+ * card is gone, are as of the one that failed. */
+static void test_failed_beginning(void **state)
+{
+	static const struct { enum sim_side side; unsigned events; } kinds[] = {
+		{ SIM_FLASH, LBS_EVENT_FAILED },
+		{ SIM_CARD, LBS_EVENT_FAILED | LBS_EVENT_CARD_GONE },
+	};
+	struct world *w;
+	unsigned i, k;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		w = check_made(NULL);
+		assert_code(w, world_open(w, 0), 0);
+		/* Nothing has to be filled first. */
+		for (k = 0; k < 8; k++)
+			assert_code(w, store_fill_one(w->store), 0);
+		simdisk_fault(w->disk, kinds[i].side, SIM_WRITE, 0, 1, EIO, 0);
+		assert_code(w, world_write(w, 0, 20 * KIB, 0), LBS_EIO);
+		assert_int_equal(lbs_store_events(w->store), kinds[i].events);
+		assert_int_equal(w->log_code, LBS_EIO);
+		assert_non_null(strstr(lbs_store_failure(w->store),
+				       kinds[i].side == SIM_CARD ? "the card"
+								 : "internal flash"));
+		assert_code(w, world_write(w, 0, 4096, 0), LBS_EFAILED);
+		model_refused(w->model);
+		assert_true(world_close(w) < 0);
+		assert_code(w, world_open(w, 0), 0);
+		assert_model(w);
+		check_work(w, 1, 3);
+		assert_code(w, world_close(w), 0);
+		world_free(w);
+	}
 }
 
 static void test_failed_append(void **state)
@@ -197,6 +234,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_failed_sync),
 		cmocka_unit_test(test_failed_commit),
+		cmocka_unit_test(test_failed_beginning),
 		cmocka_unit_test(test_failed_append),
 		cmocka_unit_test(test_bounded_tail),
 		cmocka_unit_test(test_unasked_sync),

@@ -54,40 +54,14 @@ static void print_id(const struct trial *t, char *text, size_t len)
 		 t->flavour);
 }
 
-/* ---- what the trials begin with --------------------------------------------- */
-
-static struct world *lived(int which, const char *letters)
-{
-	struct world *w = script_store(which, script_shape);
-	int rc = w == NULL ? -1 : world_open(w, 0);
-
-	for (; rc == 0 && *letters != '\0'; letters++)
-		rc = script_step(w, *letters);
-	if (rc != 0) {
-		printf("FAILED a store to begin with could not be made\n");
-		exit(1);
-	}
-	return w;
-}
-
 static void make_bases(void)
 {
-	static const enum sim_variant card_only[SIM_SIDES] = {
-		SIM_KEEP_ALL, SIM_DROP_ALL
-	};
-
-	bases[OPENING_CLOSED] = lived(SCRIPT_NEW, "wbcdpf");
-	world_close(bases[OPENING_CLOSED]);
-	/* Records beyond the anchor: an opening that writes them anew. */
-	bases[OPENING_KILLED] = lived(SCRIPT_NEW, "wbcdpfbz");
-	world_cut(bases[OPENING_KILLED], SIM_KEEP_ALL, 4);
-	bases[OPENING_CUT] = lived(SCRIPT_ZIP, "bfckwpz");
-	world_cut_sides(bases[OPENING_CUT], card_only, 4);
-	bases[OPENING_RDONLY] = world_clone(bases[OPENING_KILLED]);
-	bases[WORKING] = lived(SCRIPT_NEW, "");
-	world_close(bases[WORKING]);
-	bases[WORKING_WORN] = lived(SCRIPT_WORN, "w");
-	world_close(bases[WORKING_WORN]);
+	bases[OPENING_CLOSED] = rough_base(ROUGH_CLOSED);
+	bases[OPENING_KILLED] = rough_base(ROUGH_KILLED);
+	bases[OPENING_CUT] = rough_base(ROUGH_CUT);
+	bases[OPENING_RDONLY] = rough_base(ROUGH_KILLED);
+	bases[WORKING] = rough_lived(SCRIPT_NEW, "");
+	bases[WORKING_WORN] = rough_lived(SCRIPT_WORN, "w");
 }
 
 /* ---- one trial --------------------------------------------------------------- */
@@ -105,32 +79,8 @@ static void set_fault(const struct trial *t, struct world *w)
 
 static int try_creating(const struct trial *t, struct rough *r)
 {
-	struct world *w = r->w;
-	int rc;
-
-	set_fault(t, w);
-	rc = world_create(w);
-	if (rc != 0 && rc != LBS_EIO) {
-		snprintf(r->why, sizeof(r->why), "making gave %s [%.300s]",
-			 lbs_error_word(rc), w->log_text);
-		return -1;
-	}
-	if (rc == 0)
-		return rough_aftermath(r, t->number);
-	r->errors++;
-	simdisk_clear_faults(w->disk);
-	/* What is left is no store, or a whole one. */
-	if (!simdisk_exists(w->disk, SIM_FLASH, WORLD_META))
-		return 0;
-	rc = world_open(w, 0);
-	if (rc == LBS_ENOTSTORE || rc == LBS_ECARDMISSING || rc == LBS_ENOENT)
-		return 0;
-	if (rc != 0) {
-		snprintf(r->why, sizeof(r->why), "opening what was left gave %s "
-			 "[%.300s]", lbs_error_word(rc), w->log_text);
-		return -1;
-	}
-	return rough_aftermath(r, t->number);
+	set_fault(t, r->w);
+	return rough_made(r, world_create(r->w), t->number);
 }
 
 static int try_opening(const struct trial *t, struct rough *r)

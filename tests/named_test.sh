@@ -22,7 +22,7 @@ named() {
 	done
 }
 
-for suite in restore fault beside full clean; do
+for suite in restore reuse recover fault beside full clean; do
 	named $suite tests/${suite}_test.c
 done
 for suite in moves replay files posix; do

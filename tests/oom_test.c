@@ -199,66 +199,23 @@ struct trial {
 static struct world *bases[PHASES];
 static unsigned long trials, failed, errors;
 
-static struct world *lived(int which, const char *letters)
-{
-	struct world *w = script_store(which, script_shape);
-	int rc = w == NULL ? -1 : world_open(w, 0);
-
-	for (; rc == 0 && *letters != '\0'; letters++)
-		rc = script_step(w, *letters);
-	if (rc != 0) {
-		printf("FAILED a store to begin with could not be made\n");
-		exit(1);
-	}
-	return w;
-}
-
 static void make_bases(void)
 {
-	static const enum sim_variant card_only[SIM_SIDES] = {
-		SIM_KEEP_ALL, SIM_DROP_ALL
-	};
-
-	bases[OPENING_CLOSED] = lived(SCRIPT_NEW, "wbcdpf");
-	world_close(bases[OPENING_CLOSED]);
-	bases[OPENING_KILLED] = lived(SCRIPT_NEW, "wbcdpfbz");
-	world_cut(bases[OPENING_KILLED], SIM_KEEP_ALL, 4);
-	bases[OPENING_CUT] = lived(SCRIPT_ZIP, "bfckwpz");
-	world_cut_sides(bases[OPENING_CUT], card_only, 4);
-	bases[WORKING] = lived(SCRIPT_WORN, "w");
-	world_close(bases[WORKING]);
-	bases[CLOSING] = lived(SCRIPT_ZIP, "w");
-	world_close(bases[CLOSING]);
+	bases[OPENING_CLOSED] = rough_base(ROUGH_CLOSED);
+	bases[OPENING_KILLED] = rough_base(ROUGH_KILLED);
+	bases[OPENING_CUT] = rough_base(ROUGH_CUT);
+	bases[WORKING] = rough_lived(SCRIPT_WORN, "w");
+	bases[CLOSING] = rough_lived(SCRIPT_ZIP, "w");
 }
 
 static int try_creating(const struct trial *t, struct rough *r)
 {
-	struct world *w = r->w;
 	int rc;
 
 	refuse(t->number, t->forever);
-	rc = world_create(w);
+	rc = world_create(r->w);
 	give_again();
-	if (rc != 0 && rc != LBS_ENOMEM) {
-		snprintf(r->why, sizeof(r->why), "making gave %s [%.300s]",
-			 lbs_error_word(rc), w->log_text);
-		return -1;
-	}
-	if (rc == 0)
-		return rough_aftermath(r, (unsigned)t->number);
-	r->errors++;
-	/* What is left is no store, or a whole one. */
-	world_cut(w, SIM_KEEP_ALL, 4);
-	if (!simdisk_exists(w->disk, SIM_FLASH, WORLD_META))
-		return 0;
-	rc = world_open(w, 0);
-	if (rc == LBS_ENOTSTORE || rc == LBS_ECARDMISSING || rc == LBS_ENOENT)
-		return 0;
-	if (rc == 0)
-		return rough_aftermath(r, (unsigned)t->number);
-	snprintf(r->why, sizeof(r->why), "opening what was left gave %s [%.300s]",
-		 lbs_error_word(rc), w->log_text);
-	return -1;
+	return rough_made(r, rc, (unsigned)t->number);
 }
 
 static int try_opening(const struct trial *t, struct rough *r)

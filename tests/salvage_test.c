@@ -7,6 +7,7 @@
  * the tags on the card can tell; the damage here is to whole pages.
  */
 #include <fcntl.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -236,9 +237,12 @@ salvage_and_compare(int *lost, uint64_t *wrong_blocks)
 	return count;
 }
 
+/* It holds the key: nobody else may read it. */
 static void
 test_whole(void **state)
 {
+	mode_t mask = umask(022);
+	struct stat st;
 	uint64_t wrong;
 	int lost;
 
@@ -247,6 +251,14 @@ test_whole(void **state)
 	assert_int_equal(salvage_and_compare(&lost, &wrong), 0);
 	assert_int_equal(wrong, 0);
 	assert_int_equal(lost, 0);
+	assert_int_equal(stat(out, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	umask(mask);
+	/* What is there already is not touched. */
+	assert_int_equal(meta_salvage(&(struct salvage){ .copy = copy, .out = out,
+							  .log = &quiet }),
+			 LBS_EEXIST);
+	assert_int_equal(stat(out, &st), 0);
 }
 
 /* Pages of junk or zeroes are noticed where they are. */
@@ -291,6 +303,59 @@ test_misplaced(void **state)
 	}
 }
 
+static int
+any_vdisk(void *ctx, const struct meta_vdisk *vdisk)
+{
+	(void)ctx;
+	(void)vdisk;
+	return 0;
+}
+
+/* Numbers that no row may hold are as good as lost: what comes out opens. */
+static void
+test_nonsense(void **state)
+{
+	static const struct {
+		const char *sql;
+		int lost;
+	} rows[] = {
+		{ "UPDATE state SET session=4294967295", SALVAGE_LOST_PROMISE },
+		{ "UPDATE state SET checkpoint_recno=-1", SALVAGE_LOST_PROMISE },
+		{ "UPDATE anchor SET recno=-1", SALVAGE_LOST_PROMISE },
+		{ "UPDATE vdisk SET size=size+1", SALVAGE_LOST_VDISKS },
+		{ "INSERT INTO piece VALUES(1,-1,0,1,4096,1,zeroblob(16))",
+		  SALVAGE_LOST_PROMISE },
+		{ "INSERT INTO segment VALUES(9223372036854775807,1,zeroblob(16))",
+		  0 },
+		{ "INSERT INTO map_delta VALUES(9223372036854775807,x'00')", 0 },
+	};
+	struct salvage s;
+	struct meta_state at;
+	struct meta_anchor anchor;
+	struct meta_piece pieces[4];
+	struct meta *m;
+	sqlite3 *db;
+	int count;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		copy_whole();
+		assert_int_equal(sqlite3_open(copy, &db), SQLITE_OK);
+		assert_int_equal(sqlite3_exec(db, rows[i].sql, NULL, NULL, NULL),
+				 SQLITE_OK);
+		sqlite3_close(db);
+		s = (struct salvage){ .copy = copy, .out = out, .log = &quiet };
+		assert_int_equal(meta_salvage(&s), 0);
+		assert_int_equal(s.lost & rows[i].lost, rows[i].lost);
+		assert_int_equal(meta_open(out, NULL, 0, &quiet, &m), 0);
+		assert_int_equal(meta_state_get(m, &at), 0);
+		assert_int_equal(meta_anchor_get(m, &anchor), 0);
+		assert_int_equal(meta_pieces_get(m, pieces, 4, &count), 0);
+		assert_int_equal(meta_vdisk_each(m, any_vdisk, NULL), 0);
+		meta_close(m);
+	}
+}
+
 int
 main(int argc, char **argv)
 {
@@ -298,6 +363,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_whole),
 		cmocka_unit_test(test_junk),
 		cmocka_unit_test(test_misplaced),
+		cmocka_unit_test(test_nonsense),
 	};
 
 	unit_seed(argc, argv);

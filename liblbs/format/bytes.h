@@ -1,5 +1,6 @@
 /*
- * bytes.h - little-endian numbers in byte arrays, FORMAT.md section 1.
+ * bytes.h - little-endian numbers in byte arrays, FORMAT.md section 1. Must never
+ * depend on how the machine lays out its own.
  */
 #ifndef LBS_FORMAT_BYTES_H
 #define LBS_FORMAT_BYTES_H
@@ -45,6 +46,7 @@ get64(const uint8_t *p)
 	return get32(p) | (uint64_t)get32(p + 4) << 32;
 }
 
+/* 1 if n bytes are: what a format keeps for later. */
 static inline int
 all_zero(const uint8_t *p, uint32_t n)
 {
@@ -55,6 +57,7 @@ all_zero(const uint8_t *p, uint32_t n)
 	return or == 0;
 }
 
+/* The next multiple of unit, which need not be a power of two. */
 static inline uint64_t
 round_up(uint64_t v, uint64_t unit)
 {

@@ -26,10 +26,12 @@ struct card_sealed {
 
 void card_plain_encode(const struct card_plain *plain,
 		       uint8_t out[CARD_PLAIN_BYTES]);
+/* 0, or -1 unless it is the plain part of a slot of this version. */
 int card_plain_decode(const uint8_t in[CARD_PLAIN_BYTES],
 		      struct card_plain *out);
 void card_sealed_encode(const struct card_sealed *sealed,
 			uint8_t out[CARD_SEALED_BYTES]);
+/* 0, or -1 unless each number may be in a slot. */
 int card_sealed_decode(const uint8_t in[CARD_SEALED_BYTES],
 		       struct card_sealed *out);
 

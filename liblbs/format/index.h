@@ -55,6 +55,7 @@ int index_head_decode(const uint8_t *in, uint32_t index_len,
 		      struct index_head *out);
 void index_entry_encode(const struct index_entry *entry,
 			uint8_t out[INDEX_ENTRY_BYTES]);
+/* 0, or -1 unless the extent is one, and its frames lie in a segment of that size. */
 int index_entry_decode(const uint8_t in[INDEX_ENTRY_BYTES],
 		       uint32_t segment_bytes, struct index_entry *out);
 

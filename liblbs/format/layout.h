@@ -20,7 +20,7 @@
 #define SEGMENT_BYTES_MAX (64u << 20)
 #define CHUNK_BYTES_MAX ((4ull << 30) - (1u << 20)) /* FAT32 */
 
-/* What bounds memory: a store keeps 80 bytes for each segment it may have. */
+/* What bounds memory: a store keeps some 90 bytes for each segment it may have. */
 #define SEGMENTS_MAX (1u << 22)
 /* A record's number has room for so many sessions, and for one more. */
 #define SESSION_MAX (UINT32_MAX - 1)
@@ -59,6 +59,25 @@
 /* Layers are numbered from 1; blocks from 0. */
 #define LAYER_MAX ((1u << 23) - 1)
 #define LBA_MAX ((1ull << 40) - 1)
+
+/* A block of a layer as one number; those of neighbouring blocks are neighbours. */
+static inline uint64_t
+map_key(uint32_t layer, uint64_t lba)
+{
+	return (uint64_t)layer << 40 | lba;
+}
+
+static inline uint32_t
+map_key_layer(uint64_t key)
+{
+	return (uint32_t)(key >> 40);
+}
+
+static inline uint64_t
+map_key_lba(uint64_t key)
+{
+	return key & LBA_MAX;
+}
 
 /* What a map entry says: 0 is a hole, else where the frame is. */
 static inline uint64_t

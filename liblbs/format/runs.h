@@ -35,11 +35,13 @@ struct runs_writer {
 	int failed;		/* out of memory */
 };
 
+/* Nothing is allocated before the first run. */
 void runs_begin(struct runs_writer *w, int segment_shift);
 /* Adds a run; starts ascend and runs do not overlap. */
 void runs_put(struct runs_writer *w, uint64_t start, uint64_t count,
 	      uint64_t position);
-/* Packs what is open. 0, or -1 when memory ran out (buf is freed). */
+/* Packs what is open; buf is NULL if there was no run. 0, or -1 when memory ran out
+ * (then buf is freed). */
 int runs_end(struct runs_writer *w);
 
 struct runs_reader {
@@ -49,6 +51,7 @@ struct runs_reader {
 	int segment_shift;
 };
 
+/* Begins with a packed row, of which nothing is believed; buf stays where it is. */
 void runs_read(struct runs_reader *r, const uint8_t *buf, size_t len,
 	       uint64_t span, int segment_shift);
 /* 1 and a run, 0 at the end, -1 if malformed. */

@@ -7,6 +7,9 @@
 
 #include "liblbs/format/layout.h"
 
+/* No segment has this number. */
+#define NO_SEGMENT UINT32_MAX
+
 #define SEGMENT_PLAIN_BYTES 64u
 #define SEGMENT_SEALED_BYTES 48u
 
@@ -33,6 +36,7 @@ int segment_plain_decode(const uint8_t in[SEGMENT_PLAIN_BYTES],
 			 struct segment_plain *out);
 void segment_sealed_encode(const struct segment_sealed *sealed,
 			   uint8_t out[SEGMENT_SEALED_BYTES]);
+/* 0, or -1 unless each number may be in a header. */
 int segment_sealed_decode(const uint8_t in[SEGMENT_SEALED_BYTES],
 			  struct segment_sealed *out);
 

@@ -59,8 +59,7 @@ stream_new(const struct sealer *sealer, const struct geometry *geometry,
 	st->next_serial = first;
 	st->tail = &st->head;
 	st->zeroes = calloc(1, PAGE_BYTES);
-	st->dirty = calloc(geometry_chunk(geometry, geometry->segment_count) +
-				   1, 1);
+	st->dirty = calloc(geometry_chunks(geometry), 1);
 	if (!st->zeroes || !st->dirty) {
 		stream_free(st);
 		return NULL;
@@ -361,7 +360,7 @@ stream_append(struct stream *st, const struct append_change *c)
 	uint64_t durable_to, checkpoint;
 	uint8_t *buf = small;
 	struct group g;
-	int rc, died;
+	int rc, died, before;
 
 	assert(frames <= GROUP_BLOCKS_MAX);
 	if (frames > 1) {
@@ -382,12 +381,13 @@ stream_append(struct stream *st, const struct append_change *c)
 		group_pack(st, &g, c, frames, buf);
 
 	pthread_mutex_lock(&st->lock);
-	died = st->error;
+	before = st->error;
 	rc = stream_reserve(st, &g, c, buf);
 	if (rc) {
-		died = !died && st->error;
-		if (died)
+		if (st->error && !before)
 			die(st, st->error);
+		/* Of its own failure begin has told. */
+		died = st->error == LBS_ENOMEM && !before ? LBS_ENOMEM : 0;
 		drop(st, &g);
 		pthread_mutex_unlock(&st->lock);
 		goto out;
@@ -426,8 +426,7 @@ stream_cut(struct stream *st, struct cut *cut)
 void
 stream_take_dirty(struct stream *st, uint8_t *chunks)
 {
-	uint32_t n = geometry_chunk(st->geometry, st->geometry->segment_count) +
-		     1;
+	uint32_t n = geometry_chunks(st->geometry);
 
 	pthread_mutex_lock(&st->lock);
 	memcpy(chunks, st->dirty, n);

@@ -22,31 +22,37 @@
 
 struct stream;
 
-/* What the stream asks of the store; all but applied under the stream's lock. */
+/* What the stream asks of the store. next_segment, begin and known are called under
+ * the stream's lock, applied and failed without it. */
 struct append_hooks {
 	void *ctx;
-	/* A segment to write next, taken from the table; use_reserve: also from
-	 * what is kept back. LBS_ENOSPC, or an error that stops the store. */
-	int (*next_segment)(void *ctx, int use_reserve, uint32_t *segment);
-	/* The log begins (again) in this segment: make that known durably. NULL
-	 * for the cleaner's. */
+	/* A segment to write next, taken from the table; level: how much of what
+	 * is kept back, as the store has it (append_change). LBS_ENOSPC, or an
+	 * error that stops the store. */
+	int (*next_segment)(void *ctx, int level, uint32_t *segment);
+	/* The log begins (again) in this segment: make that known durably. An
+	 * error has stopped the store. NULL for the cleaner's. */
 	int (*begin)(void *ctx, uint32_t segment, uint64_t serial,
 		     const uint8_t salt[SALT_BYTES], uint64_t first_recno);
-	/* A group is in the kernel's hands: apply it. Not under the lock; calls
-	 * come one at a time, in log order. */
+	/* A group is in the kernel's hands: apply it. Calls come one at a time,
+	 * in log order. */
 	void (*applied)(void *ctx, const struct map_change *changes, int count,
 			const struct log_position *behind);
-	/* The stream died. */
+	/* The stream died for lack of memory (LBS_ENOMEM), or because the card
+	 * failed a write. */
 	void (*failed)(void *ctx, int code);
 	/* What goes into the next record: how far the log is known durable, and
 	 * the number of the last checkpoint. */
 	void (*known)(void *ctx, uint64_t *durable_to, uint64_t *checkpoint);
 };
 
+/* kind: STREAM_LOG or STREAM_CLEANER. All that is given outlives the stream, but for
+ * the hooks, which are copied. NULL when memory ran out. */
 struct stream *stream_new(const struct sealer *sealer,
 			  const struct geometry *geometry, struct medium *card,
 			  struct segtab *segtab, const struct append_hooks *hooks,
 			  uint64_t session, int kind);
+/* Nothing may be under way in it; NULL is allowed. */
 void stream_free(struct stream *st);
 
 /* Numbers of the log records that blocks were written by: from, to. */
@@ -59,7 +65,7 @@ struct ages {
  * must fit into a segment (stream_fits). */
 struct append_change {
 	uint8_t kind;		/* RECORD_DATA or RECORD_UNMAP */
-	int use_reserve;
+	int level;		/* for next_segment */
 	int continues;		/* not the last of its group (recovery only) */
 	struct extent extent;
 	const struct extent *extents; /* or NULL */

@@ -141,7 +141,8 @@ open_segment(struct stream *st, uint32_t segment)
 	uint64_t durable_to;
 	int rc = 0;
 
-	/* DESIGN.md promise 8: a fresh key for each use of a segment. */
+	/* DESIGN.md promise 8, condition 6: a fresh key for each use of a segment,
+	 * drawn when it begins. */
 	secret_random(salt, sizeof salt);
 	if (st->segment != NO_SEGMENT)
 		rc = close_segment(st, segment, salt);
@@ -452,7 +453,7 @@ stream_reserve(struct stream *st, struct group *g,
 	need = c->extents ? !extents_fit(st, g, c)
 			  : segments_needed(st, g, frames);
 	while (st->spares < need) {
-		rc = st->hooks.next_segment(st->hooks.ctx, c->use_reserve,
+		rc = st->hooks.next_segment(st->hooks.ctx, c->level,
 					    &st->spare[st->spares]);
 		if (rc)
 			return rc;

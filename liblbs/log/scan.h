@@ -28,6 +28,13 @@ geometry_offset(const struct geometry *g, uint32_t segment)
 	return (uint64_t)(segment % g->segments_per_chunk) * g->segment_bytes;
 }
 
+/* How many chunk files there may be. */
+static inline uint32_t
+geometry_chunks(const struct geometry *g)
+{
+	return geometry_chunk(g, g->segment_count - 1) + 1;
+}
+
 /* What a scan reads with; counts what it read. */
 struct scan_source {
 	const struct sealer *sealer;
@@ -61,6 +68,8 @@ struct scanner {
 	uint8_t block[BLOCK_BYTES]; /* the last frame opened */
 };
 
+/* Begins at offset of a segment; src and key outlive the scanner, and sc need not be
+ * initialised. 0 or LBS_ENOMEM; scanner_end frees what it holds, in either case. */
 int scanner_begin(struct scanner *sc, struct scan_source *src, uint32_t segment,
 		  const uint8_t *key, uint32_t offset);
 void scanner_end(struct scanner *sc);

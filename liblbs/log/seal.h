@@ -1,6 +1,7 @@
 /*
  * seal.h - format and crypto put together: what lies on the card, sealed and
  * opened. Knows keys and positions, does no I/O. FORMAT.md sections 3 to 7.
+ * Nothing of a guest's comes to the card but what is made here (DESIGN.md promise 5).
  */
 #ifndef LBS_LOG_SEAL_H
 #define LBS_LOG_SEAL_H
@@ -29,10 +30,11 @@ sealer_varies(const struct sealer *s)
 	return s->zip != NULL;
 }
 
-/* Results of opening: data that does not authenticate is never an error code
- * of the caller's making, just "no". */
+/* What all that open give: data that does not authenticate is never an error code of
+ * the caller's making, just "no". */
 enum { SEAL_OK = 0, SEAL_NO = -1 };
 
+/* Writes a slot of the card file, with a nonce of its own. */
 void seal_card(const struct sealer *s, const struct card_sealed *in,
 	       uint8_t slot[CARD_SLOT_BYTES]);
 /* Also tells whose card it is (plain->store_id) when only the plain part is
@@ -41,6 +43,7 @@ int open_card(const struct sealer *s, const uint8_t slot[CARD_SLOT_BYTES],
 	      int *is_card, uint8_t store_id[STORE_ID_BYTES],
 	      struct card_sealed *out);
 
+/* Writes the header page of a segment, sealed with the key that salt gives. */
 void seal_header(const struct sealer *s, const uint8_t *key,
 		 const uint8_t salt[SALT_BYTES],
 		 const struct segment_sealed *in, uint8_t page[PAGE_BYTES]);

@@ -1,7 +1,7 @@
 /*
- * segtab.c - see segtab.h. Pins are atomic because every read takes one; they
- * are taken under the map's lock, which a segment's release also takes, so a
- * reader pins only what the map still names.
+ * segtab.c - see segtab.h. Pins are atomic because every read takes one. A reader
+ * pins what the map names, under the map's lock; a segment is released once the map
+ * names it no more; and one that is still pinned then is not taken.
  */
 #include "liblbs/log/segtab.h"
 

@@ -1,7 +1,7 @@
 /*
  * segtab.h - the table of segments in memory: which are room, which are in use,
- * their keys, how many live blocks they hold, who is reading them. About 64
- * bytes and a 32-byte key a segment. Thread-safe.
+ * their keys, how many live blocks they hold, who is reading them. 56 bytes and a
+ * key of 32 a segment. Thread-safe.
  */
 #ifndef LBS_LOG_SEGTAB_H
 #define LBS_LOG_SEGTAB_H
@@ -22,7 +22,8 @@ struct segtab;
  * of the log's. */
 #define SERIAL_CLEANER (1ull << 31)
 
-/* sealer outlives the table. NULL when memory ran out. */
+/* For segments 0 to count - 1, none of them room; sealer outlives the table. NULL when
+ * memory ran out. */
 struct segtab *segtab_new(const struct sealer *sealer, uint32_t count);
 void segtab_free(struct segtab *t);
 

@@ -13,7 +13,6 @@
 
 /* A group of 257 blocks over the smallest segments, which hold 13 each. */
 #define PARTS_MAX 24
-#define NO_SEGMENT UINT32_MAX
 
 struct group;
 
@@ -124,7 +123,8 @@ void group_seal(struct stream *st, struct group *g, const struct append_change *
 		uint64_t durable_to, uint64_t checkpoint);
 /* Gives a change its record numbers and its places, and puts its records into
  * the queue, not ready; they will lie in buf one behind the other. The lock is
- * held. LBS_ENOSPC with nothing changed; else st->error is set. */
+ * held throughout, so a group has one stretch of numbers (DESIGN.md promise 4).
+ * LBS_ENOSPC with nothing changed; else st->error is set. */
 int stream_reserve(struct stream *st, struct group *g,
 		   const struct append_change *c, uint8_t *buf);
 

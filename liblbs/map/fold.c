@@ -7,13 +7,13 @@
 #define FOLD_SHARE 8u
 /* Far below the 4096 rows that a region may have (FORMAT.md section 9). */
 #define FOLD_ROWS 1024u
-/* More than a block's run ever takes in a base row, but for a byte or two. */
-#define BLOCK_BYTES_MOST 12u
+/* About the most that the run of one block takes in a base row. */
+#define RUN_BYTES_MOST 12u
 
-/* The region's own share: 64 to 192 of 128, evenly spread. The size of the base
- * is different after each fold. */
+/* What the average is multiplied with for this region: 64 to 191 of 128, evenly
+ * spread. The size of the base is different after each fold, and so is this. */
 static uint32_t
-wait(const struct fold_region *r)
+factor(const struct fold_region *r)
 {
 	uint64_t x = ((uint64_t)r->layer << 40 ^ r->region) *
 			     0x9e3779b97f4a7c15ull +
@@ -31,8 +31,8 @@ fold_due(const struct fold_region *r)
 		return 1;
 	/* Mostly holes by now: what is left is soon written. */
 	if (r->base_bytes + r->delta_bytes >=
-	    2ull * BLOCK_BYTES_MOST * r->mapped)
+	    2ull * RUN_BYTES_MOST * r->mapped)
 		return 1;
 	return r->delta_bytes * (uint64_t)FOLD_SHARE * 128 >=
-	       r->base_bytes * (uint64_t)wait(r);
+	       r->base_bytes * (uint64_t)factor(r);
 }

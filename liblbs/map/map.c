@@ -221,7 +221,8 @@ map_apply(struct map *map, const struct map_change *changes, int count,
 	  const struct log_position *behind)
 {
 	pthread_mutex_lock(&map->lock);
-	assert(behind->recno > map->behind.recno); /* strictly in log order */
+	/* DESIGN.md promise 3: strictly in log order. */
+	assert(behind->recno > map->behind.recno);
 	for (int i = 0; i < count; i++) {
 		apply_one(map, &changes[i]);
 		unadmit(map, changes[i].extent.count_blocks,
@@ -302,7 +303,7 @@ look_up(struct map *map, uint32_t layer, uint64_t lba, uint32_t count,
 	for (uint32_t i = 0; i < count; i++)
 		if (!entry(map, layer, lba + i, &positions[i], page))
 			return 0;
-	for (uint32_t i = 0; i < count; i++)
+	for (uint32_t i = 0; pin && i < count; i++)
 		if (positions[i])
 			pin(ctx, position_segment(positions[i]));
 	return 1;
@@ -342,13 +343,6 @@ map_lookup_loaded(struct map *map, uint32_t layer, uint64_t lba, uint32_t count,
 	return found;
 }
 
-static void
-no_pin(void *ctx, uint32_t segment)
-{
-	(void)ctx;
-	(void)segment;
-}
-
 int
 map_holes(struct map *map, uint32_t layer, uint64_t lba, uint32_t count,
 	  uint32_t *holes)
@@ -359,7 +353,7 @@ map_holes(struct map *map, uint32_t layer, uint64_t lba, uint32_t count,
 	*holes = 0;
 	for (uint32_t n; count && rc == 0; count -= n, lba += n) {
 		n = count < 64 ? count : 64;
-		rc = map_lookup(map, layer, lba, n, positions, no_pin, NULL);
+		rc = map_lookup(map, layer, lba, n, positions, NULL, NULL);
 		for (uint32_t i = 0; i < n && rc == 0; i++)
 			*holes += !positions[i];
 	}
@@ -475,7 +469,7 @@ map_next_change(struct map *map, uint32_t layer, uint64_t lba)
 	frozen = map->is_frozen ? memtable_next(map->frozen, key) : UINT64_MAX;
 	pthread_mutex_unlock(&map->lock);
 	next = next < frozen ? next : frozen;
-	return next >> 40 == layer ? next & LBA_MAX : MAP_LBA_NONE;
+	return map_key_layer(next) == layer ? map_key_lba(next) : MAP_LBA_NONE;
 }
 
 int
@@ -541,16 +535,17 @@ map_persisted(struct map *map, const struct memtable_run *run)
 
 	pthread_mutex_lock(&map->lock);
 	while (key < end) {
-		uint64_t lba = key & LBA_MAX, layer = key >> 40;
+		uint32_t layer = map_key_layer(key);
+		uint64_t lba = map_key_lba(key);
 		uint64_t page = lba / MAP_PAGE_BLOCKS;
 		uint64_t stop = key - lba + (page + 1) * MAP_PAGE_BLOCKS;
 		uint64_t *entries =
-			pages_find(map->pages, map_key((uint32_t)layer, page));
+			pages_find(map->pages, map_key(layer, page));
 
 		if (stop > end)
 			stop = end;
 		for (; entries && key < stop; key++)
-			entries[(key & LBA_MAX) % MAP_PAGE_BLOCKS] =
+			entries[map_key_lba(key) % MAP_PAGE_BLOCKS] =
 				run->value ? position_next(run->value,
 							   key - run->key)
 					   : 0;

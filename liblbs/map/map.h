@@ -24,13 +24,15 @@ struct log_position {
 	uint32_t segment, offset;
 };
 
-/* Reads a page that is not in memory into it, by map_page_put. Called without
- * the map's lock. */
+/* Reads a page that is not in memory into it, by map_page_put: 0 or an error. Called
+ * without the map's lock. */
 typedef int map_load_fn(void *ctx, uint32_t layer, uint64_t page);
 
 #define MAP_LIMIT_MIN (4ull << 20)
 #define MAP_LIMIT_DEFAULT (64ull << 20)
 
+/* limit_bytes: 0 is the default, and what is below the least becomes that. NULL when
+ * memory ran out. Thread-safe, but for what is the checkpoint's. */
 struct map *map_new(uint64_t limit_bytes, map_load_fn *load, void *ctx);
 void map_free(struct map *map);
 
@@ -80,9 +82,10 @@ int map_move(struct map *map, const struct extent *extent,
 void map_position(struct map *map, struct log_position *out);
 void map_position_set(struct map *map, const struct log_position *position);
 
-/* Looks up count blocks from lba. Under the same lock that makes the answer
- * true, pin is called for each (so that a segment is not reused while its
- * blocks are read). */
+/* Looks up count blocks from lba, loading pages as needed: 0, or an error of that.
+ * Under the same lock that makes the answer true, pin is called for the segment of
+ * each that is mapped, so that none is reused while its blocks are read. NULL: who
+ * asks only looks. */
 int map_lookup(struct map *map, uint32_t layer, uint64_t lba, uint32_t count,
 	       uint64_t *positions, void (*pin)(void *ctx, uint32_t segment),
 	       void *ctx);

@@ -252,14 +252,44 @@ emit(struct memtable_run *runs, size_t *n, uint64_t key, uint64_t count,
 	runs[(*n)++] = (struct memtable_run){ key, count, value };
 }
 
+/* Where emitting the ranges has come to: at of range r, UINT64_MAX behind the last. */
+struct range_walk {
+	const struct memtable *t;
+	uint32_t r;
+	uint64_t at;
+};
+
+static void
+begin_range(struct range_walk *w, uint32_t r)
+{
+	w->r = r;
+	w->at = r < w->t->range_count ? w->t->ranges[r].key : UINT64_MAX;
+}
+
+/* Emits what ranges say before key. */
+static void
+emit_ranges(struct range_walk *w, uint64_t key, struct memtable_run *runs, size_t *n)
+{
+	while (w->at < key) {
+		uint64_t end = w->t->ranges[w->r].end;
+
+		if (end > key) {
+			emit(runs, n, w->at, key - w->at, 0);
+			w->at = key;
+			return;
+		}
+		emit(runs, n, w->at, end - w->at, 0);
+		begin_range(w, w->r + 1);
+	}
+}
+
 struct memtable_run *
 memtable_runs(const struct memtable *t, size_t *count)
 {
+	struct range_walk ranges = { .t = t };
 	struct entry *sorted;
 	struct memtable_run *runs = NULL;
 	size_t n = 0, used = 0;
-	uint32_t r = 0;
-	uint64_t at;
 
 	*count = 0;
 	if (memtable_empty(t))
@@ -276,34 +306,17 @@ memtable_runs(const struct memtable *t, size_t *count)
 			sorted[used++] = t->slots[i];
 	/* The runs' place is the sort's until they are made. */
 	sort_entries(sorted, (struct entry *)runs, used);
-	at = r < t->range_count ? t->ranges[r].key : UINT64_MAX;
+	begin_range(&ranges, 0);
 	for (size_t i = 0; i < used; i++) {
 		uint64_t key = sorted[i].key;
 
-		/* What ranges say before this entry. */
-		while (at < key) {
-			uint64_t end = t->ranges[r].end;
-
-			if (end > key) {
-				emit(runs, &n, at, key - at, 0);
-				at = key;
-				break;
-			}
-			emit(runs, &n, at, end - at, 0);
-			r++;
-			at = r < t->range_count ? t->ranges[r].key : UINT64_MAX;
-		}
+		emit_ranges(&ranges, key, runs, &n);
 		emit(runs, &n, key, 1, sorted[i].value);
-		if (at == key && ++at == t->ranges[r].end) {
-			r++;
-			at = r < t->range_count ? t->ranges[r].key : UINT64_MAX;
-		}
+		/* The entry stands for its block of a range that covers it. */
+		if (ranges.at == key && ++ranges.at == t->ranges[ranges.r].end)
+			begin_range(&ranges, ranges.r + 1);
 	}
-	while (r < t->range_count) {
-		emit(runs, &n, at, t->ranges[r].end - at, 0);
-		r++;
-		at = r < t->range_count ? t->ranges[r].key : UINT64_MAX;
-	}
+	emit_ranges(&ranges, UINT64_MAX, runs, &n);
 	free(sorted);
 	*count = n;
 	return runs;

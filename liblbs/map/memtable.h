@@ -1,7 +1,7 @@
 /*
  * memtable.h - what changed in the map since a checkpoint, in memory: single
  * entries in a hash table, large unmaps as ranges. Bounded: putting never
- * allocates, room is asked for beforehand. Not thread-safe.
+ * allocates, room is asked for beforehand. Keys are map_key's. Not thread-safe.
  */
 #ifndef LBS_MAP_MEMTABLE_H
 #define LBS_MAP_MEMTABLE_H
@@ -13,14 +13,8 @@
 
 struct memtable;
 
-/* A key names a block of a layer; keys of neighbouring blocks are neighbours. */
-static inline uint64_t
-map_key(uint32_t layer, uint64_t lba)
-{
-	return (uint64_t)layer << 40 | lba;
-}
-
-struct memtable *memtable_new(uint32_t slots); /* a power of two */
+/* slots: a power of two. NULL when memory ran out. */
+struct memtable *memtable_new(uint32_t slots);
 void memtable_free(struct memtable *t);
 void memtable_clear(struct memtable *t);
 int memtable_empty(const struct memtable *t);

@@ -11,12 +11,13 @@
 
 struct pages;
 
-/* At most max pages of MAP_PAGE_BLOCKS entries, at least 4. */
+/* At most max pages of MAP_PAGE_BLOCKS entries, at least 4. NULL when memory ran
+ * out. */
 struct pages *pages_new(uint32_t max);
 void pages_free(struct pages *p);
 void pages_clear(struct pages *p);
 /* The entries of a page, or NULL if it is not here. Valid until the next
- * insert. key = layer << 40 | page number. */
+ * insert. key = map_key(layer, page number). */
 uint64_t *pages_find(struct pages *p, uint64_t key);
 /* Room for a page, replacing the oldest; the caller fills it. NULL when memory
  * ran out. */

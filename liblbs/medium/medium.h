@@ -72,7 +72,7 @@ struct medium {
 
 /* The data directory dir on a real file system. With create, makes the
  * directory if missing and puts a .nomedia into it. The result is released by
- * ops->close. */
+ * ops->close. 0 or a negative errno: then no new directory is left. */
 int medium_posix_open(const char *dir, int create, struct medium **out);
 
 /* The name of a file in the data directory, e.g. "0003.lbs" or "card.lbs". */

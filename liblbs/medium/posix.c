@@ -314,7 +314,7 @@ medium_posix_open(const char *dir, int create, struct medium **out)
 {
 	struct posix *p = calloc(1, sizeof *p);
 	struct statfs fs;
-	int fd, err = 0;
+	int fd, made = 0, err = 0;
 
 	if (!p)
 		return -ENOMEM;
@@ -325,15 +325,11 @@ medium_posix_open(const char *dir, int create, struct medium **out)
 		err = -ENOMEM;
 		goto out;
 	}
-	if (create && mkdir(dir, 0700) == 0) {
-		err = sync_parent(dir);
-		if (err) {
-			rmdir(dir);
+	if (create) {
+		made = mkdir(dir, 0700) == 0;
+		err = made ? sync_parent(dir) : errno == EEXIST ? 0 : -errno;
+		if (err)
 			goto out;
-		}
-	} else if (create && errno != EEXIST) {
-		err = -errno;
-		goto out;
 	}
 	p->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (p->dir < 0) {
@@ -350,9 +346,12 @@ medium_posix_open(const char *dir, int create, struct medium **out)
 			close(fd);
 	}
 out:
-	if (err)
+	if (err) {
+		if (made)
+			rmdir(dir);
 		posix_close(&p->base);
-	else
+	} else {
 		*out = &p->base;
+	}
 	return err;
 }

@@ -55,65 +55,104 @@ next_good(sqlite3_stmt *st, sqlite3_int64 from)
 	return good;
 }
 
-int
-damaged_read(sqlite3 *db, const char *table, const struct damaged_reader *r)
-{
-	sqlite3_stmt *all = NULL, *one = NULL;
-	sqlite3_int64 last = DAMAGED_KEY_MIN, tried = DAMAGED_KEY_MIN, key, from = 0;
-	char text[128];
-	int rc = 0, step, whole = 0;
+struct reading {
+	const struct damaged_reader *r;
+	sqlite3_stmt *all, *one; /* rows with their columns; keys alone */
+	sqlite3_int64 last;	/* up to here everything has been told */
+};
 
-	snprintf(text, sizeof text,
-		 "SELECT rowid,* FROM %s WHERE rowid>=? ORDER BY rowid", table);
-	step = sqlite3_prepare_v2(db, text, -1, &all, NULL);
-	snprintf(text, sizeof text,
-		 "SELECT rowid FROM %s WHERE rowid>=? ORDER BY rowid LIMIT 1",
-		 table);
-	if (step == SQLITE_OK)
-		step = sqlite3_prepare_v2(db, text, -1, &one, NULL);
-	/* One look at the file for all of it. */
-	(void)sqlite3_exec(db, "BEGIN", NULL, NULL, NULL);
-	if (step != SQLITE_OK) {
-		rc = r->gap(r->ctx, DAMAGED_KEY_MIN, DAMAGED_KEY_MAX);
-		whole = 1;
-	}
-	while (!whole && rc == 0) {
-		sqlite3_bind_int64(all, 1, from);
-		while (rc == 0 && (step = sqlite3_step(all)) == SQLITE_ROW) {
-			key = sqlite3_column_int64(all, 0);
-			if (key < from || key <= last)
-				break; /* out of order: no such page is ours */
-			rc = r->row(r->ctx, key, all);
-			if (rc == 1)
-				rc = r->gap(r->ctx, key - 1, key + 1);
-			last = key;
-		}
-		sqlite3_reset(all);
-		whole = step == SQLITE_DONE;
-		if (whole || rc)
+static int
+lose_row(const struct reading *rd, sqlite3_int64 key)
+{
+	return rd->r->gap(rd->r->ctx, key - 1, key + 1);
+}
+
+/* Gives the rows from key from on, as far as they can be read in order. *whole: to
+ * the end. */
+static int
+read_rows(struct reading *rd, sqlite3_int64 from, int *whole)
+{
+	sqlite3_int64 key;
+	int rc = 0, step = SQLITE_ERROR;
+
+	sqlite3_bind_int64(rd->all, 1, from);
+	while (rc == 0 && (step = sqlite3_step(rd->all)) == SQLITE_ROW) {
+		key = sqlite3_column_int64(rd->all, 0);
+		/* Out of order, or beyond all: no such page is ours. */
+		if (key < from || key <= rd->last || key == DAMAGED_KEY_MAX)
 			break;
-		from = next_good(one, last + 1);
-		/* The first row from there on, or the end, closes the gap. */
-		key = DAMAGED_KEY_MAX;
-		sqlite3_bind_int64(one, 1, from);
-		if (from < DAMAGED_KEY_MAX && sqlite3_step(one) == SQLITE_ROW)
-			key = sqlite3_column_int64(one, 0);
-		sqlite3_reset(one);
-		rc = r->gap(r->ctx, last, key);
-		whole = key == DAMAGED_KEY_MAX;
-		if (key == tried && rc == 0) {
+		rc = rd->r->row(rd->r->ctx, key, rd->all);
+		if (rc == 1)
+			rc = lose_row(rd, key);
+		rd->last = key;
+	}
+	sqlite3_reset(rd->all);
+	*whole = step == SQLITE_DONE;
+	return rc;
+}
+
+/* The first key from there on, which closes a gap; DAMAGED_KEY_MAX at the end. */
+static sqlite3_int64
+first_key(sqlite3_stmt *one, sqlite3_int64 from)
+{
+	sqlite3_int64 key = DAMAGED_KEY_MAX;
+
+	sqlite3_bind_int64(one, 1, from);
+	if (from < DAMAGED_KEY_MAX && sqlite3_step(one) == SQLITE_ROW)
+		key = sqlite3_column_int64(one, 0);
+	sqlite3_reset(one);
+	return key;
+}
+
+static int
+read_all(struct reading *rd)
+{
+	sqlite3_int64 tried = DAMAGED_KEY_MIN, key, from = 0;
+	int rc, whole;
+
+	for (;;) {
+		rc = read_rows(rd, from, &whole);
+		if (rc || whole)
+			return rc;
+		from = next_good(rd->one, rd->last + 1);
+		key = first_key(rd->one, from);
+		rc = rd->r->gap(rd->r->ctx, rd->last, key);
+		if (rc || key == DAMAGED_KEY_MAX)
+			return rc;
+		rd->last = key - 1;
+		if (key == tried) {
 			/* Its key can be read, the row cannot. */
-			rc = r->gap(r->ctx, key - 1, key + 1);
+			rc = lose_row(rd, key);
+			if (rc)
+				return rc;
+			rd->last = key;
 			from = key + 1;
-			whole = from == DAMAGED_KEY_MAX;
-			last = key;
-		} else {
-			last = key - 1;
 		}
 		tried = key;
 	}
+}
+
+int
+damaged_read(sqlite3 *db, const char *table, const struct damaged_reader *r)
+{
+	struct reading rd = { .r = r, .last = DAMAGED_KEY_MIN };
+	char text[128];
+	int rc;
+
+	snprintf(text, sizeof text,
+		 "SELECT rowid,* FROM %s WHERE rowid>=? ORDER BY rowid", table);
+	rc = sqlite3_prepare_v2(db, text, -1, &rd.all, NULL);
+	snprintf(text, sizeof text,
+		 "SELECT rowid FROM %s WHERE rowid>=? ORDER BY rowid LIMIT 1",
+		 table);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_prepare_v2(db, text, -1, &rd.one, NULL);
+	/* One look at the file for all of it. */
+	(void)sqlite3_exec(db, "BEGIN", NULL, NULL, NULL);
+	rc = rc == SQLITE_OK ? read_all(&rd)
+			     : r->gap(r->ctx, DAMAGED_KEY_MIN, DAMAGED_KEY_MAX);
 	(void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-	sqlite3_finalize(all);
-	sqlite3_finalize(one);
+	sqlite3_finalize(rd.all);
+	sqlite3_finalize(rd.one);
 	return rc;
 }

@@ -44,12 +44,28 @@ int meta_open_db(const char *path, const struct logger *log, struct meta **out);
 /* Writes what a file holds to it again and syncs it: an SQLite code. rewrite.c */
 int meta_rewrite(sqlite3_file *file);
 
-/* A statement with bindings cleared, or NULL when it cannot be prepared. */
+/* A statement, or NULL when it cannot be prepared. Binding to NULL does nothing, and
+ * stepping it fails: so that is told once, by whoever steps it. */
 sqlite3_stmt *meta_stmt(struct meta *m, enum statement which);
 /* Steps a statement that returns no row, and resets it. */
 int meta_run(struct meta *m, sqlite3_stmt *st);
 /* Maps SQLite's error to ours and logs a sentence. */
 int meta_error(struct meta *m, const char *doing);
+
+/* decode.c: the columns of a row from column at on, in the order of the table, the
+ * id of a table of one row left out (piece: its seq). 0, or -1 if they make no sense
+ * for a store (or memory ran out): then what out holds is of no use. */
+int decode_state(sqlite3_stmt *st, int at, struct meta_state *out);
+int decode_anchor(const struct meta_store *store, sqlite3_stmt *st, int at,
+		  struct meta_anchor *out);
+int decode_segment(const struct meta_store *store, sqlite3_stmt *st, int at,
+		   struct meta_segment *out);
+int decode_live(sqlite3_stmt *st, int at, uint32_t live[META_LIVE_GROUP]);
+int decode_chunk(const struct meta_store *store, sqlite3_stmt *st, int at,
+		 uint32_t *chunk, uint32_t *filled);
+int decode_piece(const struct meta_store *store, sqlite3_stmt *st, int at,
+		 struct meta_piece *out);
+int decode_vdisk(sqlite3_stmt *st, int at, struct meta_vdisk *out);
 
 extern const char *const meta_schema;
 int meta_store_row_write(struct meta *m, const struct meta_store *s,

@@ -2,7 +2,7 @@
  * mapstore.c - FORMAT.md section 9. Rows are decoded as if they were hostile: a
  * metadata file may be damaged, and then says so rather than misleads.
  *
- * map_base key  = layer << 40 | first block
+ * map_base key  = map_key of the first block
  * map_delta key = (layer << 28 | region) << 12 | number, ascending
  */
 #include "liblbs/meta/mapstore.h"
@@ -23,8 +23,7 @@
 static sqlite3_int64
 base_key(uint32_t layer, uint64_t region, uint64_t block)
 {
-	return (sqlite3_int64)((uint64_t)layer << 40 |
-			       (region * MAP_REGION_BLOCKS + block));
+	return (sqlite3_int64)map_key(layer, region * MAP_REGION_BLOCKS + block);
 }
 
 /* The last that a region may have: ranges end with it, because no number comes
@@ -39,6 +38,12 @@ static sqlite3_int64
 delta_key(uint32_t layer, uint64_t region)
 {
 	return (sqlite3_int64)(((uint64_t)layer << 28 | region) << 12);
+}
+
+static sqlite3_int64
+delta_last(uint32_t layer, uint64_t region)
+{
+	return delta_key(layer, region) + DELTA_NUMBERS - 1;
 }
 
 static int
@@ -109,8 +114,7 @@ finish(struct meta *m, sqlite3_stmt *st, int step, int rc)
 {
 	if (rc == 0 && step != SQLITE_DONE && step != SQLITE_ROW)
 		rc = meta_error(m, "read the block map");
-	if (st)
-		sqlite3_reset(st);
+	sqlite3_reset(st);
 	return rc;
 }
 
@@ -122,7 +126,7 @@ apply_base(struct meta *m, sqlite3_stmt *st, uint32_t layer, uint64_t region,
 	uint64_t at, end = 0;
 	int rc = 0, step = SQLITE_ERROR;
 
-	while (st && rc == 0 && (step = sqlite3_step(st)) == SQLITE_ROW) {
+	while (rc == 0 && (step = sqlite3_step(st)) == SQLITE_ROW) {
 		at = (uint64_t)(sqlite3_column_int64(st, 0) -
 				base_key(layer, region, 0));
 		*bytes += (size_t)sqlite3_column_bytes(st, 1);
@@ -141,12 +145,9 @@ apply_deltas(struct meta *m, uint32_t layer, uint64_t region, struct part *part,
 	uint64_t end;
 	int rc = 0, step = SQLITE_ERROR;
 
-	if (st) {
-		sqlite3_bind_int64(st, 1, delta_key(layer, region));
-		sqlite3_bind_int64(st, 2,
-				   delta_key(layer, region) + DELTA_NUMBERS - 1);
-	}
-	while (st && rc == 0 && (step = sqlite3_step(st)) == SQLITE_ROW) {
+	sqlite3_bind_int64(st, 1, delta_key(layer, region));
+	sqlite3_bind_int64(st, 2, delta_last(layer, region));
+	while (rc == 0 && (step = sqlite3_step(st)) == SQLITE_ROW) {
 		rc = apply_row(m, st, 0, part, &end);
 		*bytes += (size_t)sqlite3_column_bytes(st, 1);
 		++*rows;
@@ -167,12 +168,10 @@ mapstore_page(struct meta *m, uint32_t layer, uint64_t page,
 	int rc;
 
 	memset(entries, 0, MAP_PAGE_BLOCKS * sizeof *entries);
-	if (st) {
-		sqlite3_bind_int64(st, 1, base_key(layer, region, from));
-		sqlite3_bind_int64(st, 2, base_key(layer, region, 0));
-		sqlite3_bind_int64(st, 3, base_key(layer, region,
-						   from + MAP_PAGE_BLOCKS - 1));
-	}
+	sqlite3_bind_int64(st, 1, base_key(layer, region, from));
+	sqlite3_bind_int64(st, 2, base_key(layer, region, 0));
+	sqlite3_bind_int64(st, 3, base_key(layer, region,
+					   from + MAP_PAGE_BLOCKS - 1));
 	rc = apply_base(m, st, layer, region, &part, &bytes);
 	if (rc == 0)
 		rc = apply_deltas(m, layer, region, &part, &bytes, &rows);
@@ -190,10 +189,8 @@ mapstore_region_load(struct meta *m, uint32_t layer, uint64_t region,
 	memset(out->entries, 0, MAP_REGION_BLOCKS * sizeof *out->entries);
 	out->base_bytes = out->delta_bytes = 0;
 	out->delta_rows = 0;
-	if (st) {
-		sqlite3_bind_int64(st, 1, base_key(layer, region, 0));
-		sqlite3_bind_int64(st, 2, base_last(layer, region));
-	}
+	sqlite3_bind_int64(st, 1, base_key(layer, region, 0));
+	sqlite3_bind_int64(st, 2, base_last(layer, region));
 	rc = apply_base(m, st, layer, region, &part, &out->base_bytes);
 	if (rc == 0)
 		rc = apply_deltas(m, layer, region, &part, &out->delta_bytes,
@@ -208,10 +205,7 @@ mapstore_delta_add(struct meta *m, uint32_t layer, uint64_t region,
 {
 	sqlite3_stmt *st = meta_stmt(m, SQL_DELTA_PUT);
 
-	if (!st)
-		return meta_error(m, "write the block map");
-	sqlite3_bind_int64(st, 1,
-			   delta_key(layer, region) + number);
+	sqlite3_bind_int64(st, 1, delta_key(layer, region) + number);
 	sqlite3_bind_blob(st, 2, runs, (int)len, SQLITE_STATIC);
 	return meta_run(m, st);
 }
@@ -225,12 +219,10 @@ least_key(struct meta *m, enum statement which, sqlite3_int64 from,
 	int step = SQLITE_ERROR;
 
 	*key = 0;
-	if (st) {
-		sqlite3_bind_int64(st, 1, from);
-		step = sqlite3_step(st);
-		if (step == SQLITE_ROW)
-			*key = sqlite3_column_int64(st, 0);
-	}
+	sqlite3_bind_int64(st, 1, from);
+	step = sqlite3_step(st);
+	if (step == SQLITE_ROW)
+		*key = sqlite3_column_int64(st, 0);
 	return finish(m, st, step, 0);
 }
 
@@ -254,22 +246,14 @@ write_row(struct meta *m, uint32_t layer, uint64_t region,
 			runs_put(&w, at - first, 1, entries[at]);
 	if (runs_end(&w))
 		return fail(&m->log, LBS_ENOMEM, "out of memory");
-	if (st) {
-		sqlite3_bind_int64(st, 1, base_key(layer, region, from));
-		sqlite3_bind_int64(st, 2, base_key(layer, region, at - 1));
-	}
+	sqlite3_bind_int64(st, 1, base_key(layer, region, from));
+	sqlite3_bind_int64(st, 2, base_key(layer, region, at - 1));
 	rc = meta_run(m, st);
 	if (rc == 0 && w.len) {
 		st = meta_stmt(m, SQL_BASE_PUT);
-		if (st) {
-			sqlite3_bind_int64(st, 1,
-					   base_key(layer, region, first));
-			sqlite3_bind_blob(st, 2, w.buf, (int)w.len,
-					  SQLITE_STATIC);
-		}
+		sqlite3_bind_int64(st, 1, base_key(layer, region, first));
+		sqlite3_bind_blob(st, 2, w.buf, (int)w.len, SQLITE_STATIC);
 		rc = meta_run(m, st);
-		if (st)
-			sqlite3_clear_bindings(st);
 	}
 	*next = at;
 	*written += w.len;
@@ -305,11 +289,8 @@ mapstore_region_fold(struct meta *m, uint32_t layer, uint64_t region,
 	if (rc || *from < MAP_REGION_BLOCKS)
 		return rc;
 	st = meta_stmt(m, SQL_DELTA_DELETE);
-	if (st) {
-		sqlite3_bind_int64(st, 1, delta_key(layer, region));
-		sqlite3_bind_int64(st, 2,
-				   delta_key(layer, region) + DELTA_NUMBERS - 1);
-	}
+	sqlite3_bind_int64(st, 1, delta_key(layer, region));
+	sqlite3_bind_int64(st, 2, delta_last(layer, region));
 	return meta_run(m, st);
 }
 
@@ -349,8 +330,9 @@ mapstore_next_region(struct meta *m, uint32_t *layer, uint64_t *region)
 	if (rc)
 		return rc;
 	if (base > 0)
-		best = region_key((uint64_t)base >> 40,
-				  ((uint64_t)base & LBA_MAX) / MAP_REGION_BLOCKS);
+		best = region_key(map_key_layer((uint64_t)base),
+				  map_key_lba((uint64_t)base) /
+					  MAP_REGION_BLOCKS);
 	if (delta > 0 && (uint64_t)delta >> 12 < best)
 		best = region_key((uint64_t)delta >> 40,
 				  (uint64_t)delta >> 12 & ((1u << 28) - 1));

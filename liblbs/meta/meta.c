@@ -114,14 +114,12 @@ meta_stmt(struct meta *m, enum statement which)
 int
 meta_run(struct meta *m, sqlite3_stmt *st)
 {
-	int rc = st ? sqlite3_step(st) : SQLITE_ERROR;
-	int err = 0;
+	int step = sqlite3_step(st), rc = 0;
 
-	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
-		err = meta_error(m, "write");
-	if (st)
-		sqlite3_reset(st);
-	return err;
+	if (step != SQLITE_DONE && step != SQLITE_ROW)
+		rc = meta_error(m, "write");
+	sqlite3_reset(st);
+	return rc;
 }
 
 /* Runs a pragma and compares what it answers; NULL accepts anything. */
@@ -307,14 +305,17 @@ meta_peek(const char *path, const char *vfs, const struct logger *log,
 {
 	char uri[4200];
 	struct meta *m = NULL;
+	const char *p;
 	size_t n = 0;
 	int rc;
 
 	n += (size_t)snprintf(uri, sizeof uri, "file:");
-	for (const char *p = path; *p && n < sizeof uri - 20; p++)
+	for (p = path; *p && n < sizeof uri - 20; p++)
 		n += (size_t)snprintf(uri + n, sizeof uri - n,
 				      strchr("?#%", *p) ? "%%%02x" : "%c",
 				      (unsigned char)*p);
+	if (*p)
+		return fail(log, LBS_EINVAL, "the path is too long");
 	snprintf(uri + n, sizeof uri - n, "?immutable=1");
 	rc = open_db(uri, vfs, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, log, &m);
 	if (rc == 0) {
@@ -359,17 +360,17 @@ meta_abandon(struct meta *m)
 int
 meta_integrity(struct meta *m, char *text, size_t text_len)
 {
+	const char *said = NULL;
 	sqlite3_stmt *st = NULL;
 	int rc = 0;
 
 	if (sqlite3_prepare_v2(m->db, "PRAGMA integrity_check(1)", -1, &st,
-			       NULL) != SQLITE_OK ||
-	    sqlite3_step(st) != SQLITE_ROW ||
-	    strcmp((const char *)sqlite3_column_text(st, 0), "ok")) {
+			       NULL) == SQLITE_OK &&
+	    sqlite3_step(st) == SQLITE_ROW)
+		said = (const char *)sqlite3_column_text(st, 0);
+	if (!said || strcmp(said, "ok")) {
 		snprintf(text, text_len, "%s",
-			 st && sqlite3_column_text(st, 0)
-				 ? (const char *)sqlite3_column_text(st, 0)
-				 : sqlite3_errmsg(m->db));
+			 said ? said : sqlite3_errmsg(m->db));
 		rc = LBS_ECORRUPT;
 	}
 	sqlite3_finalize(st);

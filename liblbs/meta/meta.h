@@ -12,12 +12,14 @@
 #define LBS_META_H
 
 #include "liblbs/error.h"
-#include "liblbs/format/layout.h"
+#include "liblbs/format/segment.h"
 
 struct meta;
 
 #define DATA_KEY_BYTES 32
-#define NO_SEGMENT UINT32_MAX
+/* What a store may have at most: vdisks, and pieces of the log. */
+#define VDISKS_MAX 64
+#define PIECES_MAX 64
 
 /* Feature bits a store may carry: FORMAT.md section 10. */
 #define FEATURE_LZ4 0x10ull
@@ -75,7 +77,8 @@ struct meta_counters {
 
 enum { META_RDONLY = 1 };
 
-/* Makes the file with mode 0600; it must not exist. data_key is copied. */
+/* Makes the tables in the file at path, which is missing or empty (the caller's, then,
+ * with mode 0600). data_key is copied. 0 or an error; the sentence has been logged. */
 int meta_create(const char *path, const char *vfs, const struct meta_store *store,
 		const uint8_t data_key[DATA_KEY_BYTES],
 		const struct logger *log, struct meta **out);
@@ -83,10 +86,12 @@ int meta_create(const char *path, const char *vfs, const struct meta_store *stor
  * LBS_ENOENT, LBS_EIO. The sentence has been logged. */
 int meta_open(const char *path, const char *vfs, int flags,
 	      const struct logger *log, struct meta **out);
-/* Reads only what is constant, without a lock; for looking at a store that
- * another process holds. */
+/* Reads only what is constant (state: as it was when SQLite's log was last folded in),
+ * without a lock; for looking at a store that another process holds. */
 int meta_peek(const char *path, const char *vfs, const struct logger *log,
 	      struct meta_store *store, struct meta_state *state);
+/* Folds SQLite's log into the file, unless it was opened read-only. NULL is allowed, as
+ * for the next. */
 void meta_close(struct meta *m);
 /* As the death of the process: the connection is dropped without writing. */
 void meta_abandon(struct meta *m);
@@ -155,6 +160,7 @@ struct meta_vdisk {
 	uint64_t size_bytes;
 	uint32_t id, layer;
 };
+/* With its layer. */
 int meta_vdisk_add(struct meta *m, const struct meta_vdisk *vdisk);
 int meta_vdisk_each(struct meta *m,
 		    int (*fn)(void *ctx, const struct meta_vdisk *), void *ctx);

@@ -1,8 +1,7 @@
 /*
  * rows.c - the rows of the metadata file's small tables: state, anchor, segments,
  * live counts, chunks, pieces, vdisks. FORMAT.md section 8.
- * Must never give out a number that its column may not hold: what makes no sense
- * is corrupt metadata.
+ * Must never give out what decode.c finds to make no sense: that is corrupt metadata.
  */
 #include "liblbs/meta/internal.h"
 
@@ -37,43 +36,36 @@ bad_row(struct meta *m, const char *table)
 		    "run lbsck, or restore the file from a backup", table);
 }
 
-/* May a record have borne this number? Then the next session's can be told from
- * it, and its numbers go on. */
+/* Ends a loop over rows: resets the statement and tells a read error. */
 static int
-recno_valid(uint64_t recno)
+end_of_rows(struct meta *m, sqlite3_stmt *st, int step, int rc)
 {
-	return recno >> 32 <= SESSION_MAX;
+	if (rc == 0 && step != SQLITE_DONE && step != SQLITE_ROW)
+		rc = meta_error(m, "read a table");
+	sqlite3_reset(st);
+	return rc;
 }
 
-/* Reads the one row of a one-row table into up to three numbers. */
+/* Steps to the one row that a table has. */
 static int
-one_row(struct meta *m, enum statement which, uint64_t v[3])
+one_row(struct meta *m, sqlite3_stmt *st, const char *table)
 {
-	sqlite3_stmt *st = meta_stmt(m, which);
-	int step = st ? sqlite3_step(st) : SQLITE_ERROR, rc = 0;
+	int step = sqlite3_step(st);
 
-	if (step == SQLITE_DONE)
-		rc = bad_row(m, which == SQL_ANCHOR_GET ? "anchor" : "state");
-	else if (step != SQLITE_ROW)
-		rc = meta_error(m, "read its state");
-	else
-		for (int i = 0; i < 3; i++)
-			v[i] = column_u64(st, i);
-	if (st)
-		sqlite3_reset(st);
-	return rc;
+	return step == SQLITE_ROW    ? 0
+	       : step == SQLITE_DONE ? bad_row(m, table)
+				     : meta_error(m, "read its state");
 }
 
 int
 meta_state_get(struct meta *m, struct meta_state *out)
 {
-	uint64_t v[3];
-	int rc = one_row(m, SQL_STATE_GET, v);
+	sqlite3_stmt *st = meta_stmt(m, SQL_STATE_GET);
+	int rc = one_row(m, st, "state");
 
-	if (rc == 0 && (v[0] > SESSION_MAX || !recno_valid(v[2])))
+	if (rc == 0 && decode_state(st, 0, out))
 		rc = bad_row(m, "state");
-	if (rc == 0)
-		*out = (struct meta_state){ v[0], v[1], v[2] };
+	sqlite3_reset(st);
 	return rc;
 }
 
@@ -91,18 +83,12 @@ meta_state_set(struct meta *m, const struct meta_state *state)
 int
 meta_anchor_get(struct meta *m, struct meta_anchor *out)
 {
-	uint64_t v[3];
-	int rc = one_row(m, SQL_ANCHOR_GET, v);
+	sqlite3_stmt *st = meta_stmt(m, SQL_ANCHOR_GET);
+	int rc = one_row(m, st, "anchor");
 
-	if (rc == 0 && (!recno_valid(v[0]) ||
-			v[1] >= m->store.capacity_segments ||
-			v[2] >= m->store.segment_size || v[2] % POSITION_UNIT))
-		rc = fail(&m->log, LBS_ECORRUPT,
-			  "the anchor row of the metadata file makes no sense: "
-			  "restore the file from a backup");
-	if (rc == 0)
-		*out = (struct meta_anchor){ v[0], (uint32_t)v[1],
-					     (uint32_t)v[2] };
+	if (rc == 0 && decode_anchor(&m->store, st, 0, out))
+		rc = bad_row(m, "anchor");
+	sqlite3_reset(st);
 	return rc;
 }
 
@@ -137,37 +123,18 @@ meta_segment_delete(struct meta *m, uint32_t segment)
 	return run_count(m, st);
 }
 
-/* Ends a loop over rows: resets the statement and tells a read error. */
-static int
-end_of_rows(struct meta *m, sqlite3_stmt *st, int step, int rc)
-{
-	if (rc == 0 && step != SQLITE_DONE && step != SQLITE_ROW)
-		rc = meta_error(m, "read a table");
-	if (st)
-		sqlite3_reset(st);
-	return rc;
-}
-
 int
 meta_segment_each(struct meta *m,
 		  int (*fn)(void *ctx, const struct meta_segment *), void *ctx)
 {
 	sqlite3_stmt *st = meta_stmt(m, SQL_SEGMENT_EACH);
+	struct meta_segment s;
 	int rc = 0, step = SQLITE_ERROR;
 
-	while (st && rc == 0 && (step = sqlite3_step(st)) == SQLITE_ROW) {
-		struct meta_segment s = { .serial = column_u64(st, 1) };
-		uint64_t idx = column_u64(st, 0);
-
-		if (idx >= m->store.capacity_segments ||
-		    sqlite3_column_bytes(st, 2) != SALT_BYTES) {
-			rc = bad_row(m, "segment");
-			break;
-		}
-		s.segment = (uint32_t)idx;
-		memcpy(s.salt, sqlite3_column_blob(st, 2), SALT_BYTES);
-		rc = fn(ctx, &s);
-	}
+	while (rc == 0 && (step = sqlite3_step(st)) == SQLITE_ROW)
+		rc = decode_segment(&m->store, st, 0, &s)
+			     ? bad_row(m, "segment")
+			     : fn(ctx, &s);
 	return end_of_rows(m, st, step, rc);
 }
 
@@ -175,23 +142,13 @@ int
 meta_live_get(struct meta *m, uint32_t group, uint32_t live[META_LIVE_GROUP])
 {
 	sqlite3_stmt *st = meta_stmt(m, SQL_LIVE_GET);
-	int rc = 0, step = SQLITE_ERROR;
+	int rc = 0, step;
 
 	memset(live, 0, META_LIVE_GROUP * sizeof *live);
-	if (st) {
-		sqlite3_bind_int64(st, 1, group);
-		step = sqlite3_step(st);
-	}
-	if (step == SQLITE_ROW) {
-		if (sqlite3_column_bytes(st, 0) != META_LIVE_GROUP * 4) {
-			rc = bad_row(m, "live");
-		} else {
-			const uint8_t *p = sqlite3_column_blob(st, 0);
-
-			for (uint32_t i = 0; i < META_LIVE_GROUP; i++)
-				live[i] = get32(p + 4 * i);
-		}
-	}
+	sqlite3_bind_int64(st, 1, group);
+	step = sqlite3_step(st);
+	if (step == SQLITE_ROW && decode_live(st, 0, live))
+		rc = bad_row(m, "live");
 	return end_of_rows(m, st, step, rc);
 }
 
@@ -233,18 +190,13 @@ meta_chunk_each(struct meta *m,
 		int (*fn)(void *ctx, uint32_t chunk, uint32_t filled), void *ctx)
 {
 	sqlite3_stmt *st = meta_stmt(m, SQL_CHUNK_EACH);
-	uint64_t per_chunk = m->store.chunk_size / m->store.segment_size;
+	uint32_t chunk, filled;
 	int rc = 0, step = SQLITE_ERROR;
 
-	while (st && rc == 0 && (step = sqlite3_step(st)) == SQLITE_ROW) {
-		uint64_t idx = column_u64(st, 0), filled = column_u64(st, 1);
-
-		if (filled > per_chunk ||
-		    idx > m->store.capacity_segments / per_chunk)
-			rc = bad_row(m, "chunk");
-		else
-			rc = fn(ctx, (uint32_t)idx, (uint32_t)filled);
-	}
+	while (rc == 0 && (step = sqlite3_step(st)) == SQLITE_ROW)
+		rc = decode_chunk(&m->store, st, 0, &chunk, &filled)
+			     ? bad_row(m, "chunk")
+			     : fn(ctx, chunk, filled);
 	return end_of_rows(m, st, step, rc);
 }
 
@@ -276,26 +228,10 @@ meta_pieces_get(struct meta *m, struct meta_piece *pieces, int max, int *count)
 	int rc = 0, step = SQLITE_ERROR;
 
 	*count = 0;
-	while (st && rc == 0 && (step = sqlite3_step(st)) == SQLITE_ROW) {
-		uint64_t segment = column_u64(st, 2), offset = column_u64(st, 3);
-
-		if (*count >= max || !recno_valid(column_u64(st, 0)) ||
-		    !recno_valid(column_u64(st, 1)) || segment >= m->store.capacity_segments ||
-		    offset < SEGMENT_HEADER_BYTES ||
-		    offset > m->store.segment_size || offset % POSITION_UNIT ||
-		    sqlite3_column_bytes(st, 5) != SALT_BYTES) {
+	while (rc == 0 && (step = sqlite3_step(st)) == SQLITE_ROW)
+		if (*count == max ||
+		    decode_piece(&m->store, st, 0, &pieces[(*count)++]))
 			rc = bad_row(m, "piece");
-			break;
-		}
-		struct meta_piece *p = &pieces[(*count)++];
-
-		p->first_recno = column_u64(st, 0);
-		p->end_recno = column_u64(st, 1);
-		p->segment = (uint32_t)segment;
-		p->offset = (uint32_t)offset;
-		p->serial = column_u64(st, 4);
-		memcpy(p->salt, sqlite3_column_blob(st, 5), SALT_BYTES);
-	}
 	return end_of_rows(m, st, step, rc);
 }
 
@@ -303,6 +239,7 @@ int
 meta_total_get(struct meta *m, struct meta_total *out)
 {
 	sqlite3_stmt *st = meta_stmt(m, SQL_TOTAL_GET);
+	/* Made before there were totals, it has no such table. */
 	int step = st ? sqlite3_step(st) : SQLITE_DONE;
 
 	*out = (struct meta_total){ 0 };
@@ -349,24 +286,11 @@ meta_vdisk_each(struct meta *m, int (*fn)(void *ctx, const struct meta_vdisk *),
 		void *ctx)
 {
 	sqlite3_stmt *st = meta_stmt(m, SQL_VDISK_EACH);
+	struct meta_vdisk v;
 	int rc = 0, step = SQLITE_ERROR;
 
-	while (st && rc == 0 && (step = sqlite3_step(st)) == SQLITE_ROW) {
-		struct meta_vdisk v = { .size_bytes = column_u64(st, 2) };
-		const char *name = (const char *)sqlite3_column_text(st, 1);
-		uint64_t layer = column_u64(st, 3);
-
-		if (!name || strlen(name) >= sizeof v.name || layer < 1 ||
-		    layer > LAYER_MAX ||
-		    v.size_bytes > (LBA_MAX + 1) * BLOCK_BYTES ||
-		    v.size_bytes % 512) {
-			rc = bad_row(m, "vdisk");
-			break;
-		}
-		strcpy(v.name, name);
-		v.id = (uint32_t)column_u64(st, 0);
-		v.layer = (uint32_t)layer;
-		rc = fn(ctx, &v);
-	}
+	while (rc == 0 && (step = sqlite3_step(st)) == SQLITE_ROW)
+		rc = decode_vdisk(st, 0, &v) ? bad_row(m, "vdisk")
+					     : fn(ctx, &v);
 	return end_of_rows(m, st, step, rc);
 }

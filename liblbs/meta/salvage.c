@@ -3,6 +3,7 @@
  * true is held against the card by opening and by lbsck, as with any metadata
  * file.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,15 +22,17 @@
 static int
 put_promise(struct work *w)
 {
-	uint64_t most = w->anchor.recno;
+	uint64_t most = w->anchor.recno, session;
 	int known = w->have_state && w->have_anchor && !w->pieces_end, rc;
 
 	for (int i = 0; i < w->piece_count; i++)
 		if (w->pieces[i].first_recno > most)
 			most = w->pieces[i].first_recno;
 	if (!w->have_state) {
-		w->state = (struct meta_state){ (most >> 32) + 1,
-						CHECKPOINT_UNKNOWN, most };
+		session = most >> 32;
+		session += session < SESSION_MAX;
+		w->state = (struct meta_state){ session, CHECKPOINT_UNKNOWN,
+						most };
 		if (w->piece_count)
 			w->state.checkpoint_recno =
 				w->pieces[0].first_recno - 1;
@@ -89,7 +92,8 @@ rebuild(struct work *w)
 
 /* The first page is the same in every store but for what it counts, and the
  * tables' roots never move: a page of the new file stands in for a damaged
- * one. */
+ * one. (That opening and closing drops SQLite's lock on it does not matter: nobody
+ * else knows the file yet.) */
 static int
 lend_first_page(const struct salvage *s, struct meta *to)
 {
@@ -150,60 +154,89 @@ open_copy(struct work *w)
 	return rc;
 }
 
-int
-meta_salvage(struct salvage *s)
+/* Makes the new file. It holds the key, and SQLite would let others read it. */
+static int
+make_out(struct work *w, const struct meta_store *store, const struct logger *log)
+{
+	int fd = open(w->s->out, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return fail(w->s->log, errno == EEXIST ? LBS_EEXIST : LBS_EIO,
+			    "a new metadata file cannot be made (%s)",
+			    strerror(errno));
+	close(fd);
+	w->made = 1;
+	return meta_create(w->s->out, NULL, store, w->key, log, &w->to);
+}
+
+static void
+drop_out(struct work *w)
+{
+	meta_close(w->to);
+	w->to = NULL;
+	if (w->made)
+		unlink(w->s->out);
+	w->made = 0;
+}
+
+/* Opens the copy and reads its store row; where that cannot be, with a first page
+ * that a new file lends. */
+static int
+read_store(struct work *w)
 {
 	static const struct meta_store blank = {
 		.format_version = FORMAT_VERSION, .block_size = BLOCK_BYTES,
 	};
 	const struct logger quiet = { NULL, NULL };
+	int rc;
+
+	if (open_copy(w) == 0)
+		return 0;
+	memset(w->key, 0, DATA_KEY_BYTES);
+	rc = make_out(w, &blank, &quiet);
+	if (rc == 0)
+		rc = lend_first_page(w->s, w->to);
+	drop_out(w);
+	if (rc == 0 && open_copy(w))
+		rc = fail(w->s->log, LBS_ECORRUPT,
+			  "the row that holds the key cannot be read: "
+			  "nothing can be salvaged, only a backup of the "
+			  "metadata file helps");
+	return rc;
+}
+
+int
+meta_salvage(struct salvage *s)
+{
 	struct work w = { .s = s, .lost_segment = NO_SEGMENT };
+	size_t n;
 	int rc = secret_init() ? LBS_EINTERNAL : 0;
 
 	if (rc == 0 && !(w.key = secret_alloc(DATA_KEY_BYTES)))
 		rc = LBS_ENOMEM;
+	if (rc == 0)
+		rc = read_store(&w);
+	if (rc == 0)
+		rc = make_out(&w, &w.from->store, s->log);
 	if (rc)
 		goto out;
-	rc = open_copy(&w);
-	if (rc) {
-		/* A file to lend its first page; then the real one. */
-		memset(w.key, 0, DATA_KEY_BYTES);
-		rc = meta_create(s->out, NULL, &blank, w.key, &quiet, &w.to);
-		if (rc == 0)
-			rc = lend_first_page(s, w.to);
-		meta_close(w.to);
-		w.to = NULL;
-		unlink(s->out);
-		if (rc == 0 && open_copy(&w))
-			rc = fail(s->log, LBS_ECORRUPT,
-				  "the row that holds the key cannot be read: "
-				  "nothing can be salvaged, only a backup of the "
-				  "metadata file helps");
-	}
-	if (rc == 0)
-		rc = meta_create(s->out, NULL, &w.from->store, w.key, s->log,
-				 &w.to);
-	if (rc == 0) {
-		size_t n = w.from->store.capacity_segments + META_LIVE_GROUP;
-
-		w.used = calloc(n, 1);
-		w.has_count = calloc(n, 1);
-		w.counted = calloc(n, sizeof *w.counted);
-		rc = w.used && w.has_count && w.counted ? meta_begin(w.to)
-							: LBS_ENOMEM;
-	}
+	n = w.from->store.capacity_segments + META_LIVE_GROUP;
+	w.used = calloc(n, 1);
+	w.has_count = calloc(n, 1);
+	w.counted = calloc(n, sizeof *w.counted);
+	rc = w.used && w.has_count && w.counted ? meta_begin(w.to) : LBS_ENOMEM;
 	if (rc == 0)
 		rc = rebuild(&w);
 	if (rc == 0)
 		rc = meta_commit(w.to);
 out:
+	if (rc)
+		drop_out(&w);
 	meta_close(w.to);
 	meta_abandon(w.from);
 	secret_free(w.key);
 	free(w.used);
 	free(w.has_count);
 	free(w.counted);
-	if (rc)
-		unlink(s->out);
 	return rc;
 }

@@ -36,9 +36,9 @@ struct salvage {
 	uint64_t lost_blocks;		/* marked as errors, at most */
 };
 
-/* 0, and out is a metadata file; LBS_ECORRUPT: the row that holds the key cannot
- * be read, so nothing can be done; or another error. On failure there is no
- * out. */
+/* 0, and out is a metadata file of mode 0600; LBS_ECORRUPT: the row that holds the
+ * key cannot be read, so nothing can be done; LBS_EEXIST: there is a file already,
+ * which stays; or another error. On failure nothing is made. */
 int meta_salvage(struct salvage *s);
 
 #endif

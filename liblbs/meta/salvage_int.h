@@ -8,12 +8,10 @@
 #include "liblbs/meta/internal.h"
 #include "liblbs/meta/salvage.h"
 
-#define VDISKS_MAX 64
-#define PIECES_MAX 64
-
 struct work {
 	struct salvage *s;
 	struct meta *from, *to;
+	int made;			/* the new file is there, and ours */
 	uint8_t *key;			/* secret */
 	struct meta_vdisk vdisks[VDISKS_MAX];
 	int vdisk_count;
@@ -36,12 +34,6 @@ struct work {
 	uint64_t region;		/* layer and region that deltas are */
 	uint32_t region_deltas;		/* copied of, and how many so far */
 };
-
-static inline uint64_t
-salvage_column(sqlite3_stmt *st, int i)
-{
-	return (uint64_t)sqlite3_column_int64(st, i);
-}
 
 static inline int
 salvage_read(struct work *w, const char *table,

@@ -11,6 +11,9 @@
 #include "liblbs/meta/mapstore.h"
 #include "liblbs/meta/salvage_int.h"
 
+/* Of a key of map_delta: the row's number within its region. */
+#define NUMBER_MASK 4095
+
 /* Does the row decode? Marks the segments that it names; *end is where its runs
  * end, counted from its first block. */
 static int
@@ -36,12 +39,6 @@ runs_valid(struct work *w, sqlite3_stmt *st, uint64_t span, uint64_t *end)
 		w->used[position_segment(run.position)] = 1;
 	}
 	return more == 0;
-}
-
-static uint32_t
-layer_of(sqlite3_int64 key)
-{
-	return (uint32_t)((uint64_t)key >> 40);
 }
 
 /* What the map may need to say of a vdisk. */
@@ -112,11 +109,8 @@ lose_blocks(struct work *w, uint32_t layer, uint64_t first, uint64_t count)
 	if (runs_end(&r))
 		return LBS_ENOMEM;
 	st = meta_stmt(w->to, SQL_BASE_PUT);
-	if (st) {
-		sqlite3_bind_int64(st, 1, (sqlite3_int64)((uint64_t)layer << 40 |
-							  first));
-		sqlite3_bind_blob(st, 2, r.buf, (int)r.len, SQLITE_TRANSIENT);
-	}
+	sqlite3_bind_int64(st, 1, (sqlite3_int64)map_key(layer, first));
+	sqlite3_bind_blob(st, 2, r.buf, (int)r.len, SQLITE_TRANSIENT);
 	rc = meta_run(w->to, st);
 	free(r.buf);
 	w->s->lost |= SALVAGE_LOST_MAP;
@@ -132,7 +126,7 @@ lose_keys(struct work *w, uint64_t key, uint64_t key_end)
 
 	for (int i = 0; i < w->vdisk_count && rc == 0; i++) {
 		const struct meta_vdisk *v = &w->vdisks[i];
-		uint64_t first = (uint64_t)v->layer << 40, end;
+		uint64_t first = map_key(v->layer, 0), end;
 		uint64_t from = key < first ? 0 : key - first;
 		uint64_t to = key_end <= first ? 0 : key_end - first;
 
@@ -188,24 +182,20 @@ lose_region(struct work *w, const struct meta_vdisk *v, uint64_t region)
 {
 	uint64_t first = region * MAP_REGION_BLOCKS, count = MAP_REGION_BLOCKS;
 	uint64_t number = (uint64_t)v->layer << 28 | region;
-	sqlite3_int64 key = (sqlite3_int64)((uint64_t)v->layer << 40 | first);
+	sqlite3_int64 key = (sqlite3_int64)map_key(v->layer, first);
 	sqlite3_stmt *st = meta_stmt(w->to, SQL_DELTA_DELETE);
 	int rc;
 
-	if (st) {
-		sqlite3_bind_int64(st, 1, (sqlite3_int64)(number << 12));
-		sqlite3_bind_int64(st, 2, (sqlite3_int64)((number + 1) << 12));
-	}
+	sqlite3_bind_int64(st, 1, (sqlite3_int64)(number << 12));
+	sqlite3_bind_int64(st, 2, (sqlite3_int64)(number << 12 | NUMBER_MASK));
 	rc = meta_run(w->to, st);
 	if (w->region == number)
 		w->region_deltas = 0;
 	if (rc)
 		return rc;
 	st = meta_stmt(w->to, SQL_BASE_DELETE);
-	if (st) {
-		sqlite3_bind_int64(st, 1, key);
-		sqlite3_bind_int64(st, 2, key + MAP_REGION_BLOCKS - 1);
-	}
+	sqlite3_bind_int64(st, 1, key);
+	sqlite3_bind_int64(st, 2, key + MAP_REGION_BLOCKS - 1);
 	rc = meta_run(w->to, st);
 	if (count > blocks_of(v) - first)
 		count = blocks_of(v) - first;
@@ -221,7 +211,7 @@ delta_gap(void *ctx, sqlite3_int64 after, sqlite3_int64 before)
 
 	for (int i = 0; i < w->vdisk_count && rc == 0; i++) {
 		const struct meta_vdisk *v = &w->vdisks[i];
-		sqlite3_int64 first = (sqlite3_int64)((uint64_t)v->layer << 40);
+		sqlite3_int64 first = (sqlite3_int64)map_key(v->layer, 0);
 		uint64_t regions = (blocks_of(v) + MAP_REGION_BLOCKS - 1) /
 				   MAP_REGION_BLOCKS;
 		/* In the region of the row before the gap a later one may be
@@ -248,12 +238,10 @@ copy_row(struct work *w, enum statement which, sqlite3_int64 key,
 {
 	sqlite3_stmt *st = meta_stmt(w->to, which);
 
-	if (st) {
-		sqlite3_bind_int64(st, 1, key);
-		sqlite3_bind_blob(st, 2, sqlite3_column_blob(row, 2),
-				  sqlite3_column_bytes(row, 2),
-				  SQLITE_TRANSIENT);
-	}
+	sqlite3_bind_int64(st, 1, key);
+	sqlite3_bind_blob(st, 2, sqlite3_column_blob(row, 2),
+			  sqlite3_column_bytes(row, 2),
+			  SQLITE_TRANSIENT);
 	w->s->rows++;
 	return meta_run(w->to, st);
 }
@@ -266,7 +254,7 @@ base_row(void *ctx, sqlite3_int64 key, sqlite3_stmt *st)
 	int rc;
 
 	/* Rows do not reach into each other. */
-	if (!layer_of(key) || (uint64_t)key < w->base_end ||
+	if (!map_key_layer((uint64_t)key) || (uint64_t)key < w->base_end ||
 	    !runs_valid(w, st, span_of(key), &end))
 		return 1;
 	w->base_end = (uint64_t)key + end;
@@ -281,9 +269,9 @@ delta_row(void *ctx, sqlite3_int64 key, sqlite3_stmt *st)
 	uint64_t region = (uint64_t)key >> 12, end;
 	int rc = 0;
 
-	if (!layer_of(key) || !runs_valid(w, st, MAP_REGION_BLOCKS, &end))
+	if (!map_key_layer((uint64_t)key) || !runs_valid(w, st, MAP_REGION_BLOCKS, &end))
 		return 1;
-	if ((key & 4095) && (uint64_t)key != w->last_delta + 1)
+	if ((key & NUMBER_MASK) && (uint64_t)key != w->last_delta + 1)
 		rc = delta_gap(w, (sqlite3_int64)(region << 12), key);
 	w->last_delta = (uint64_t)key;
 	if (w->region != region) {
@@ -315,7 +303,7 @@ base_names(void *ctx, sqlite3_int64 key, sqlite3_stmt *st)
 	uint64_t end;
 
 	if (runs_valid(ctx, st, span_of(key), &end))
-		names_region(ctx, ((uint64_t)key & LBA_MAX) / MAP_REGION_BLOCKS);
+		names_region(ctx, map_key_lba((uint64_t)key) / MAP_REGION_BLOCKS);
 	return 0;
 }
 
@@ -418,7 +406,7 @@ salvage_map_lose_holes(struct work *w)
 	for (int i = 0; i < w->vdisk_count && rc == 0; i++) {
 		const struct meta_vdisk *v = &w->vdisks[i];
 
-		blocks = (v->size_bytes + BLOCK_BYTES - 1) / BLOCK_BYTES;
+		blocks = blocks_of(v);
 		for (uint64_t at = 0; at < blocks && rc == 0;
 		     at += MAP_REGION_BLOCKS) {
 			uint64_t region = at / MAP_REGION_BLOCKS;

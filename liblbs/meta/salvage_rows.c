@@ -4,23 +4,17 @@
  */
 #include <string.h>
 
-#include "liblbs/format/bytes.h"
 #include "liblbs/meta/salvage_int.h"
 
 static int
 vdisk_row(void *ctx, sqlite3_int64 key, sqlite3_stmt *st)
 {
 	struct work *w = ctx;
-	struct meta_vdisk v = { .id = (uint32_t)key };
-	const char *name = (const char *)sqlite3_column_text(st, 2);
+	struct meta_vdisk v;
 
-	v.size_bytes = salvage_column(st, 3);
-	v.layer = (uint32_t)salvage_column(st, 4);
-	if (!name || !*name || strlen(name) >= sizeof v.name ||
-	    w->vdisk_count == VDISKS_MAX || !v.layer || v.layer > LAYER_MAX ||
-	    v.size_bytes > (LBA_MAX + 1) * BLOCK_BYTES)
+	(void)key;
+	if (decode_vdisk(st, 1, &v) || !*v.name || w->vdisk_count == VDISKS_MAX)
 		return 1;
-	strcpy(v.name, name);
 	w->vdisks[w->vdisk_count++] = v;
 	w->s->rows++;
 	return 0;
@@ -41,15 +35,12 @@ static int
 segment_row(void *ctx, sqlite3_int64 key, sqlite3_stmt *st)
 {
 	struct work *w = ctx;
-	struct meta_segment row = { .serial = salvage_column(st, 2) };
-	const void *salt = sqlite3_column_blob(st, 3);
+	struct meta_segment row;
 
-	if (key >= w->from->store.capacity_segments || !salt ||
-	    sqlite3_column_bytes(st, 3) != SALT_BYTES)
+	(void)key;
+	if (decode_segment(&w->from->store, st, 1, &row))
 		return 1;
-	row.segment = (uint32_t)key;
-	memcpy(row.salt, salt, SALT_BYTES);
-	w->used[key] = 1;
+	w->used[row.segment] = 1;
 	w->s->rows++;
 	return meta_segment_put(w->to, &row);
 }
@@ -69,14 +60,13 @@ static int
 chunk_row(void *ctx, sqlite3_int64 key, sqlite3_stmt *st)
 {
 	struct work *w = ctx;
-	const struct meta_store *store = &w->from->store;
-	uint64_t per = store->chunk_size / store->segment_size;
+	uint32_t chunk, filled;
 
-	if ((uint64_t)key > store->capacity_segments / per ||
-	    salvage_column(st, 2) > per)
+	(void)key;
+	if (decode_chunk(&w->from->store, st, 1, &chunk, &filled))
 		return 1;
 	w->s->rows++;
-	return meta_chunk_put(w->to, (uint32_t)key, (uint32_t)salvage_column(st, 2));
+	return meta_chunk_put(w->to, chunk, filled);
 }
 
 static int
@@ -94,11 +84,11 @@ static int
 state_row(void *ctx, sqlite3_int64 key, sqlite3_stmt *st)
 {
 	struct work *w = ctx;
+	struct meta_state state;
 
-	if (key != 1)
+	if (key != 1 || decode_state(st, 2, &state))
 		return 1;
-	w->state = (struct meta_state){ salvage_column(st, 2), salvage_column(st, 3),
-					salvage_column(st, 4) };
+	w->state = state;
 	w->have_state = 1;
 	w->s->rows++;
 	return 0;
@@ -108,15 +98,11 @@ static int
 anchor_row(void *ctx, sqlite3_int64 key, sqlite3_stmt *st)
 {
 	struct work *w = ctx;
-	const struct meta_store *store = &w->from->store;
+	struct meta_anchor anchor;
 
-	if (key != 1 || salvage_column(st, 3) >= store->capacity_segments ||
-	    salvage_column(st, 4) >= store->segment_size ||
-	    salvage_column(st, 4) % POSITION_UNIT)
+	if (key != 1 || decode_anchor(&w->from->store, st, 2, &anchor))
 		return 1;
-	w->anchor = (struct meta_anchor){ salvage_column(st, 2),
-					  (uint32_t)salvage_column(st, 3),
-					  (uint32_t)salvage_column(st, 4) };
+	w->anchor = anchor;
 	w->have_anchor = 1;
 	w->s->rows++;
 	return 0;
@@ -126,16 +112,12 @@ static int
 live_row(void *ctx, sqlite3_int64 key, sqlite3_stmt *st)
 {
 	struct work *w = ctx;
-	const uint8_t *p = sqlite3_column_blob(st, 2);
-	uint32_t n = w->from->store.capacity_segments;
+	uint32_t first = (uint32_t)key * META_LIVE_GROUP;
 
-	if (!p || sqlite3_column_bytes(st, 2) != META_LIVE_GROUP * 4 ||
-	    key > n / META_LIVE_GROUP)
+	if (key > w->from->store.capacity_segments / META_LIVE_GROUP ||
+	    decode_live(st, 2, w->counted + first))
 		return 1;
-	for (uint32_t i = 0; i < META_LIVE_GROUP; i++) {
-		w->counted[key * META_LIVE_GROUP + i] = get32(p + 4 * i);
-		w->has_count[key * META_LIVE_GROUP + i] = 1;
-	}
+	memset(w->has_count + first, 1, META_LIVE_GROUP);
 	return 0;
 }
 
@@ -143,25 +125,14 @@ static int
 piece_row(void *ctx, sqlite3_int64 key, sqlite3_stmt *st)
 {
 	struct work *w = ctx;
-	const struct meta_store *store = &w->from->store;
-	const void *salt = sqlite3_column_blob(st, 7);
-	struct meta_piece p = { .first_recno = salvage_column(st, 2),
-				.end_recno = salvage_column(st, 3),
-				.serial = salvage_column(st, 6) };
+	struct meta_piece p;
 
 	(void)key;
 	if (w->pieces_end)
 		return 0;
-	if (w->piece_count == PIECES_MAX || !salt ||
-	    sqlite3_column_bytes(st, 7) != SALT_BYTES ||
-	    salvage_column(st, 4) >= store->capacity_segments ||
-	    salvage_column(st, 5) < SEGMENT_HEADER_BYTES ||
-	    salvage_column(st, 5) > store->segment_size ||
-	    salvage_column(st, 5) % POSITION_UNIT)
+	if (w->piece_count == PIECES_MAX ||
+	    decode_piece(&w->from->store, st, 2, &p))
 		return 1;
-	p.segment = (uint32_t)salvage_column(st, 4);
-	p.offset = (uint32_t)salvage_column(st, 5);
-	memcpy(p.salt, salt, SALT_BYTES);
 	w->used[p.segment] = 1;
 	w->pieces[w->piece_count++] = p;
 	w->s->rows++;

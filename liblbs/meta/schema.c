@@ -114,11 +114,52 @@ column_u32(sqlite3_stmt *st, int column)
 	return v < 0 || v > UINT32_MAX ? UINT32_MAX : (uint32_t)v;
 }
 
+/* What this LBS cannot know how to read. */
+static int
+refuse_newer(struct meta *m, uint64_t version, uint64_t features_must)
+{
+	if (version > FORMAT_VERSION)
+		return fail(&m->log, LBS_EVERSION,
+			    "the store has format version %llu, this LBS knows up "
+			    "to %u: use a newer LBS",
+			    (unsigned long long)version, FORMAT_VERSION);
+	if (features_must & ~FEATURES_MUST_KNOWN)
+		return fail(&m->log, LBS_EVERSION,
+			    "the store uses features unknown to this LBS "
+			    "(mask %#llx): use a newer LBS",
+			    (unsigned long long)(features_must &
+						 ~FEATURES_MUST_KNOWN));
+	return 0;
+}
+
+/* 0, or -1 if the row makes no sense. */
+static int
+decode_store(sqlite3_stmt *st, struct meta_store *s)
+{
+	const char *dir = (const char *)sqlite3_column_text(st, 11);
+	const void *id = sqlite3_column_blob(st, 3);
+
+	if (s->format_version != FORMAT_VERSION || !dir || !id ||
+	    sqlite3_column_bytes(st, 3) != STORE_ID_BYTES ||
+	    sqlite3_column_bytes(st, 4) != DATA_KEY_BYTES ||
+	    strlen(dir) >= sizeof s->data_dir)
+		return -1;
+	memcpy(s->store_id, id, STORE_ID_BYTES);
+	s->cipher = (int)column_u32(st, 5);
+	s->freshness = (int)column_u32(st, 6);
+	s->block_size = column_u32(st, 7);
+	s->segment_size = column_u32(st, 8);
+	s->chunk_size = (uint64_t)sqlite3_column_int64(st, 9);
+	s->capacity_segments = column_u32(st, 10);
+	strcpy(s->data_dir, dir);
+	s->created_unix = sqlite3_column_int64(st, 12);
+	return store_row_valid(s) ? 0 : -1;
+}
+
 int
 meta_store_row_read(struct meta *m, struct meta_store *s)
 {
 	sqlite3_stmt *st = NULL;
-	const unsigned char *dir;
 	uint64_t version;
 	int rc;
 
@@ -141,40 +182,10 @@ meta_store_row_read(struct meta *m, struct meta_store *s)
 	s->format_version = (uint32_t)version;
 	s->features_must = (uint64_t)sqlite3_column_int64(st, 1);
 	s->features_may = (uint64_t)sqlite3_column_int64(st, 2);
-	if (version > FORMAT_VERSION) {
-		rc = fail(&m->log, LBS_EVERSION,
-			  "the store has format version %llu, this LBS knows up "
-			  "to %u: use a newer LBS",
-			  (unsigned long long)version, FORMAT_VERSION);
-		goto out;
-	}
-	if (s->features_must & ~FEATURES_MUST_KNOWN) {
-		rc = fail(&m->log, LBS_EVERSION,
-			  "the store uses features unknown to this LBS "
-			  "(mask %#llx): use a newer LBS",
-			  (unsigned long long)(s->features_must &
-					       ~FEATURES_MUST_KNOWN));
-		goto out;
-	}
-	rc = LBS_ECORRUPT;
-	dir = sqlite3_column_text(st, 11);
-	if (s->format_version == FORMAT_VERSION && dir &&
-	    sqlite3_column_bytes(st, 3) == STORE_ID_BYTES &&
-	    sqlite3_column_bytes(st, 4) == DATA_KEY_BYTES &&
-	    (size_t)sqlite3_column_bytes(st, 11) < sizeof s->data_dir) {
-		memcpy(s->store_id, sqlite3_column_blob(st, 3), STORE_ID_BYTES);
-		s->cipher = (int)column_u32(st, 5);
-		s->freshness = (int)column_u32(st, 6);
-		s->block_size = column_u32(st, 7);
-		s->segment_size = column_u32(st, 8);
-		s->chunk_size = (uint64_t)sqlite3_column_int64(st, 9);
-		s->capacity_segments = column_u32(st, 10);
-		strcpy(s->data_dir, (const char *)dir);
-		s->created_unix = sqlite3_column_int64(st, 12);
-		if (store_row_valid(s))
-			rc = 0;
-	}
+	rc = refuse_newer(m, version, s->features_must);
 	if (rc)
+		goto out;
+	if (decode_store(st, s))
 		rc = fail(&m->log, LBS_ECORRUPT,
 			  "the store row of the metadata file makes no sense: "
 			  "restore the file from a backup");

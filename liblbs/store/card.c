@@ -6,37 +6,44 @@
 
 #include "liblbs/store/internal.h"
 
-/* Opens and locks it. 0 and what the newest authentic slot says (zeroes if
- * neither is), LBS_ECARDMISSING, LBS_EOTHERCARD, LBS_EBUSY. */
+static int
+open_and_lock(struct medium *card, int rdonly, const struct logger *log)
+{
+	int err, code;
+
+	err = card->ops->open(card, MEDIUM_CARD_FILE,
+			      rdonly ? MEDIUM_OPEN_RDONLY : 0);
+	if (err == 0)
+		err = card->ops->lock(card);
+	if (err == 0)
+		return 0;
+	code = code_of_errno(err);
+	return fail(log, code,
+		    code == LBS_ECARDMISSING
+			    ? "the data directory holds no card.lbs: "
+			      "insert the card, or give its place with "
+			      "--data"
+		    : code == LBS_EBUSY
+			    ? "another program holds the card: stop it"
+		    : code == LBS_EROFS
+			    ? "the card is write-protected: open the "
+			      "store with --read-only"
+			    : "the card cannot be opened (%s): check it",
+		    strerror(-err));
+}
+
 int
 card_file_check(const struct sealer *sealer, struct medium *card, int rdonly,
 		const struct logger *log, struct card_sealed *newest)
 {
 	uint8_t slot[CARD_SLOT_BYTES], id[STORE_ID_BYTES];
 	struct card_sealed sealed;
-	int err, foreign = 0, ours = 0, is_card;
+	int foreign = 0, ours = 0, is_card, rc;
 
 	memset(newest, 0, sizeof *newest);
-	err = card->ops->open(card, MEDIUM_CARD_FILE,
-			      rdonly ? MEDIUM_OPEN_RDONLY : 0);
-	if (err == 0)
-		err = card->ops->lock(card);
-	if (err) {
-		int code = code_of_errno(err);
-
-		return fail(log, code,
-			    code == LBS_ECARDMISSING
-				    ? "the data directory holds no card.lbs: "
-				      "insert the card, or give its place with "
-				      "--data"
-			    : code == LBS_EBUSY
-				    ? "another program holds the card: stop it"
-			    : code == LBS_EROFS
-				    ? "the card is write-protected: open the "
-				      "store with --read-only"
-				    : "the card cannot be opened (%s): check it",
-			    strerror(-err));
-	}
+	rc = open_and_lock(card, rdonly, log);
+	if (rc)
+		return rc;
 	for (int i = 0; i < 2; i++) {
 		ssize_t n = card->ops->pread(card, MEDIUM_CARD_FILE, slot,
 					     sizeof slot,

@@ -64,7 +64,7 @@ cleaner_start(lbs_store *s)
 	c->stream = stream_new(&s->sealer, &s->geometry, s->env.card, s->segtab,
 			       &hooks, s->session, STREAM_CLEANER);
 	c->cold = calloc(segments, 1);
-	c->chunks = calloc(geometry_chunk(&s->geometry, segments) + 1, 1);
+	c->chunks = calloc(geometry_chunks(&s->geometry), 1);
 	c->frames = malloc(CLEAN_STEP_BLOCKS * ZIP_FRAME_BYTES_MAX);
 	c->plain = malloc(CLEAN_STEP_BLOCKS * BLOCK_BYTES);
 	if (!c->stream || !c->cold || !c->chunks || !c->frames || !c->plain ||
@@ -231,19 +231,12 @@ clean_begin(lbs_store *s, struct clean_worth worth)
 
 /* ---- listing ------------------------------------------------------------- */
 
-static void
-no_pin(void *ctx, uint32_t segment)
-{
-	(void)ctx;
-	(void)segment;
-}
-
 int
 clean_is_current(lbs_store *s, const struct clean_block *b)
 {
 	uint64_t position;
-	int rc = map_lookup(s->map, (uint32_t)(b->key >> 40), b->key & LBA_MAX,
-			    1, &position, no_pin, NULL);
+	int rc = map_lookup(s->map, map_key_layer(b->key), map_key_lba(b->key),
+			    1, &position, NULL, NULL);
 
 	return rc ? rc : position == b->position;
 }

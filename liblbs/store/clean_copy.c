@@ -71,8 +71,8 @@ read_run(lbs_store *s, struct batch *b, uint32_t i, uint32_t n, uint32_t bytes,
 		if (got < (ssize_t)at)
 			break;
 		if (open_stored(&s->sealer, key, start + at,
-				(uint32_t)(block->key >> 40),
-				block->key & LBA_MAX, c->frames + at,
+				map_key_layer(block->key),
+				map_key_lba(block->key), c->frames + at,
 				(uint32_t)got - at,
 				c->plain + (size_t)*kept * BLOCK_BYTES,
 				&b->stored[*kept])) {
@@ -124,7 +124,7 @@ make_extents(struct batch *b, struct ages *ages)
 			continue;
 		}
 		b->extents[b->extent_count++] = (struct extent){
-			(uint32_t)(block->key >> 40), 1, block->key & LBA_MAX
+			map_key_layer(block->key), 1, map_key_lba(block->key)
 		};
 	}
 }
@@ -199,7 +199,7 @@ append(lbs_store *s, struct batch *b)
 {
 	struct cleaner *c = s->cleaner;
 	struct append_change change = { .kind = RECORD_DATA,
-					.use_reserve = ROOM_CLEANER,
+					.level = ROOM_CLEANER,
 					.stored = batch_block,
 					.ctx = b };
 	int rc;

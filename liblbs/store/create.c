@@ -28,7 +28,7 @@
 
 /* Bytes of log for bytes of guest data in the worst case, single blocks. */
 static uint64_t
-log_bytes(uint64_t guest_bytes)
+bytes_of_log(uint64_t guest_bytes)
 {
 	uint64_t block = record_bytes(1, 1) + INDEX_ENTRY_BYTES;
 
@@ -53,14 +53,10 @@ is_power_of_two(uint64_t v)
 	return v && (v & (v - 1)) == 0;
 }
 
-/* Fills in what was left open and checks what was given. */
+/* What kind of store it is. */
 static int
-settle(struct lbs_create_options *o, uint64_t segment_min,
-       const struct card_facts *facts, const struct logger *log)
+settle_kind(struct lbs_create_options *o, const struct logger *log)
 {
-	struct fit fit;
-	uint64_t floor;
-
 	if (secret_init()) /* before asking what the processor can do */
 		return fail(log, LBS_EINTERNAL, "libsodium cannot run here");
 	if (!o->block_size)
@@ -86,9 +82,19 @@ settle(struct lbs_create_options *o, uint64_t segment_min,
 	if (o->freshness != LBS_FRESHNESS_FLUSH &&
 	    o->freshness != LBS_FRESHNESS_CHECKPOINT)
 		return fail(log, LBS_EINVAL, "no such freshness");
-	/* By default a quarter more than the data, for the cleaner. */
-	floor = log_bytes(round_up(o->size_bytes, BLOCK_BYTES));
-	fit_choose(facts, o->capacity_bytes ? o->capacity_bytes : floor * 5 / 4,
+	return 0;
+}
+
+/* Segments and chunk files. By default a quarter more than the data, for the
+ * cleaner. */
+static int
+settle_segments(struct lbs_create_options *o, uint64_t segment_min,
+		const struct card_facts *facts, uint64_t log_bytes,
+		const struct logger *log)
+{
+	struct fit fit;
+
+	fit_choose(facts, o->capacity_bytes ? o->capacity_bytes : log_bytes * 5 / 4,
 		   o->segment_size_bytes, &fit);
 	o->segment_size_bytes = fit.segment_bytes;
 	if (!is_power_of_two(o->segment_size_bytes) ||
@@ -104,20 +110,29 @@ settle(struct lbs_create_options *o, uint64_t segment_min,
 		return fail(log, LBS_EINVAL,
 			    "the chunk size must be a multiple of the segment "
 			    "size and below 4 GiB");
+	return 0;
+}
+
+static int
+settle_capacity(struct lbs_create_options *o, uint64_t log_bytes,
+		const struct logger *log)
+{
+	uint64_t least;
+
 	if (!o->capacity_bytes) {
-		uint64_t base = round_up(floor * 5 / 4, o->segment_size_bytes);
+		uint64_t base = round_up(log_bytes * 5 / 4, o->segment_size_bytes);
 
 		o->capacity_bytes = base + overhead(base * 9 / 8, o) *
 						   o->segment_size_bytes;
 	}
 	o->capacity_bytes =
 		o->capacity_bytes / o->segment_size_bytes * o->segment_size_bytes;
-	floor = (overhead(o->capacity_bytes, o) + 1) * o->segment_size_bytes;
-	if (o->capacity_bytes < floor)
+	least = (overhead(o->capacity_bytes, o) + 1) * o->segment_size_bytes;
+	if (o->capacity_bytes < least)
 		return fail(log, LBS_EINVAL,
 			    "the capacity must be at least %llu MiB with "
 			    "segments of %llu KiB",
-			    (unsigned long long)((floor + MIB - 1) / MIB),
+			    (unsigned long long)((least + MIB - 1) / MIB),
 			    (unsigned long long)o->segment_size_bytes >> 10);
 	if (o->capacity_bytes / o->segment_size_bytes > SEGMENTS_MAX ||
 	    o->capacity_bytes / o->chunk_size_bytes >= 65535)
@@ -125,6 +140,21 @@ settle(struct lbs_create_options *o, uint64_t segment_min,
 			    "the capacity is too large for such segments and "
 			    "chunk files");
 	return 0;
+}
+
+/* Fills in what was left open and checks what was given. */
+static int
+settle(struct lbs_create_options *o, uint64_t segment_min,
+       const struct card_facts *facts, const struct logger *log)
+{
+	uint64_t bytes;
+	int rc = settle_kind(o, log);
+
+	if (rc)
+		return rc;
+	bytes = bytes_of_log(round_up(o->size_bytes, BLOCK_BYTES));
+	rc = settle_segments(o, segment_min, facts, bytes, log);
+	return rc ? rc : settle_capacity(o, bytes, log);
 }
 
 /* A disk may be larger than what its card holds: thin. Said once, here. */
@@ -203,16 +233,11 @@ fill_first(lbs_store *s, const struct lbs_create_options *o)
 	return rc;
 }
 
-static int
-create_settled(const struct store_env *env, const char *data_dir,
-	       const struct lbs_create_options *o)
+/* What the metadata file says of such a store; its id and its place are still to come. */
+static struct meta_store
+row_of(const struct lbs_create_options *o)
 {
-	struct logger log = { o->log, o->log_ctx };
-	struct lbs_open_options open = { .struct_size = sizeof open,
-					 .log = o->log,
-					 .log_ctx = o->log_ctx,
-					 .owner = "lbs create" };
-	struct meta_store row = {
+	return (struct meta_store){
 		.format_version = FORMAT_VERSION,
 		.features_must = o->compress == LBS_COMPRESS_LZ4    ? FEATURE_LZ4
 				 : o->compress == LBS_COMPRESS_ZSTD ? FEATURE_ZSTD
@@ -226,6 +251,18 @@ create_settled(const struct store_env *env, const char *data_dir,
 			(uint32_t)(o->capacity_bytes / o->segment_size_bytes),
 		.created_unix = time(NULL),
 	};
+}
+
+static int
+create_settled(const struct store_env *env, const char *data_dir,
+	       const struct lbs_create_options *o)
+{
+	struct logger log = { o->log, o->log_ctx };
+	struct lbs_open_options open = { .struct_size = sizeof open,
+					 .log = o->log,
+					 .log_ctx = o->log_ctx,
+					 .owner = "lbs create" };
+	struct meta_store row = row_of(o);
 	struct meta_vdisk vdisk = { .name = "disk", .id = 1, .layer = 1,
 				    .size_bytes = o->size_bytes };
 	struct sealer sealer = { .cipher = o->cipher,
@@ -356,14 +393,15 @@ code_of_making(int err)
 	return err == EACCES || err == EPERM || err == EROFS ? LBS_EROFS : LBS_EIO;
 }
 
+/* The metadata file's place and an empty file there: SQLite would make it readable
+ * by others. */
 static int
-make_files(struct created *c, const char *path, const char *data_dir,
-	   const struct logger *log, struct medium **card)
+make_meta_file(struct created *c, const char *path, const struct logger *log)
 {
-	char copy[4096], name[4096], mark[4112];
-	int fd, err;
+	char copy[4096], name[4096];
+	int fd;
 
-	if (strlen(path) >= sizeof copy || strlen(data_dir) >= sizeof copy)
+	if (strlen(path) >= sizeof copy)
 		return fail(log, LBS_EINVAL, "the path is too long");
 	strcpy(copy, path);
 	strcpy(name, path);
@@ -373,10 +411,8 @@ make_files(struct created *c, const char *path, const char *data_dir,
 			    "found (%s): make it first", strerror(errno));
 	if (strlen(c->meta) + strlen(basename(name)) + 2 > sizeof c->meta)
 		return fail(log, LBS_EINVAL, "the path is too long");
-	strcpy(copy, c->meta);
 	strcat(c->meta, "/");
 	strcat(c->meta, basename(name));
-	/* SQLite would make it readable by others. */
 	fd = open(c->meta, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return fail(log, errno == EEXIST ? LBS_EEXIST : code_of_making(errno),
@@ -387,6 +423,19 @@ make_files(struct created *c, const char *path, const char *data_dir,
 			    strerror(errno));
 	close(fd);
 	c->made_meta = 1;
+	return 0;
+}
+
+/* The data directory, made if it is missing; it must hold no store. */
+static int
+make_data_dir(struct created *c, const char *data_dir, const struct logger *log,
+	      struct medium **card)
+{
+	char mark[4112];
+	int err;
+
+	if (strlen(data_dir) >= sizeof c->dir)
+		return fail(log, LBS_EINVAL, "the path is too long");
 	c->made_dir = access(data_dir, F_OK) != 0;
 	snprintf(mark, sizeof mark, "%s/.nomedia", data_dir);
 	c->made_mark = access(mark, F_OK) != 0;
@@ -463,7 +512,9 @@ lbs_store_create(const char *path, const char *data_dir,
 	rc = settle(&o, MIB, &unknown, &log);
 	if (rc)
 		return rc;
-	rc = make_files(&c, path, data_dir, &log, &card);
+	rc = make_meta_file(&c, path, &log);
+	if (rc == 0)
+		rc = make_data_dir(&c, data_dir, &log, &card);
 	if (rc == 0)
 		rc = fit_card(&c, &given, &o, &log);
 	if (rc == 0) {

@@ -15,7 +15,7 @@ unmap(lbs_vdisk *v, uint64_t first, uint64_t end)
 		uint64_t n = end - first < UINT32_MAX ? end - first : UINT32_MAX;
 		struct append_change change = {
 			.kind = RECORD_UNMAP,
-			.use_reserve = ROOM_DISCARD,
+			.level = ROOM_DISCARD,
 			.extent = { v->layer, (uint32_t)n, first },
 		};
 		struct range range = { .layer = v->layer, .first = first,
@@ -29,8 +29,15 @@ unmap(lbs_vdisk *v, uint64_t first, uint64_t end)
 	return rc;
 }
 
-/* The end of a range in whole blocks; the vdisk's last block counts as whole
- * when the range reaches the vdisk's end. */
+/* The whole blocks of a range begin with this one, */
+static uint64_t
+first_block(uint64_t offset)
+{
+	return (offset + BLOCK_BYTES - 1) / BLOCK_BYTES;
+}
+
+/* and end before this one; the vdisk's last block counts as whole when the range
+ * reaches the vdisk's end. */
 static uint64_t
 end_block(const lbs_vdisk *v, uint64_t end_bytes)
 {
@@ -41,19 +48,14 @@ end_block(const lbs_vdisk *v, uint64_t end_bytes)
 API int
 lbs_vdisk_discard(lbs_vdisk *v, uint64_t len, uint64_t offset, unsigned flags)
 {
-	uint64_t first = (offset + BLOCK_BYTES - 1) / BLOCK_BYTES;
-	int rc;
+	int rc = io_may_change(v, len, offset, flags);
 
-	if (!io_in_range(v, len, offset) || flags & ~(unsigned)LBS_FUA)
-		return LBS_EINVAL;
-	rc = store_may_write(v->store);
 	if (rc)
 		return rc;
 	count(v->store, LBS_STAT_DISCARD_OPS, 1);
 	count(v->store, LBS_STAT_DISCARD_BYTES, len);
-	if (first < end_block(v, offset + len))
-		rc = unmap(v, first, end_block(v, offset + len));
-	return rc == 0 && flags & LBS_FUA ? store_flush(v->store) : rc;
+	rc = unmap(v, first_block(offset), end_block(v, offset + len));
+	return io_changed(v, rc, flags);
 }
 
 /* Writes zeroes as data: parts of blocks, up to one atomic group. */
@@ -89,36 +91,38 @@ zero_edge(lbs_vdisk *v, uint64_t len, uint64_t offset)
 	return rc || !mapped ? rc : zero_data(v, len, offset);
 }
 
+static int
+zero(lbs_vdisk *v, uint64_t len, uint64_t offset)
+{
+	uint64_t end = offset + len, first = first_block(offset);
+	uint64_t last = end_block(v, end);
+	int rc;
+
+	if (len == 0)
+		return 0;
+	if (last < first)
+		return zero_edge(v, len, offset);
+	/* With edges, and small enough to be one atomic write. */
+	if (len <= IO_GROUP_BYTES &&
+	    (offset % BLOCK_BYTES || last * BLOCK_BYTES < end))
+		return zero_data(v, len, offset);
+	rc = zero_edge(v, first * BLOCK_BYTES - offset, offset);
+	if (rc == 0)
+		rc = unmap(v, first, last);
+	if (rc == 0 && last * BLOCK_BYTES < end)
+		rc = zero_edge(v, end - last * BLOCK_BYTES, last * BLOCK_BYTES);
+	return rc;
+}
+
 API int
 lbs_vdisk_write_zeroes(lbs_vdisk *v, uint64_t len, uint64_t offset,
 		       unsigned flags)
 {
-	uint64_t end = offset + len;
-	uint64_t first = (offset + BLOCK_BYTES - 1) / BLOCK_BYTES;
-	uint64_t last;
-	int rc;
+	int rc = io_may_change(v, len, offset, flags);
 
-	if (!io_in_range(v, len, offset) || flags & ~(unsigned)LBS_FUA)
-		return LBS_EINVAL;
-	rc = store_may_write(v->store);
 	if (rc)
 		return rc;
 	count(v->store, LBS_STAT_ZERO_OPS, 1);
 	count(v->store, LBS_STAT_ZERO_BYTES, len);
-	last = end_block(v, end);
-	if (last < first) {
-		rc = zero_edge(v, len, offset);
-	} else if (len <= IO_GROUP_BYTES &&
-		   (offset % BLOCK_BYTES || last * BLOCK_BYTES < end)) {
-		/* With edges, and small enough to be one atomic write. */
-		rc = zero_data(v, len, offset);
-	} else if (len) {
-		rc = zero_edge(v, first * BLOCK_BYTES - offset, offset);
-		if (rc == 0)
-			rc = unmap(v, first, last);
-		if (rc == 0 && last * BLOCK_BYTES < end)
-			rc = zero_edge(v, end - last * BLOCK_BYTES,
-				       last * BLOCK_BYTES);
-	}
-	return rc == 0 && flags & LBS_FUA ? store_flush(v->store) : rc;
+	return io_changed(v, zero(v, len, offset), flags);
 }

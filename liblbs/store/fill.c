@@ -171,9 +171,11 @@ store_next_segment(void *ctx, int level, uint32_t *segment)
 			    segtab_end(s->segtab) < s->geometry.segment_count)
 				return LBS_ENOSPC;
 			rc = store_fill_one(s);
-			if (rc == LBS_ENOSPC && free > keep)
-				rc = 0;
-			if (rc)
+			/* The store's own thread may have filled the last one
+			 * just before. */
+			if (rc == LBS_ENOSPC)
+				segtab_room(s->segtab, &filled, &free);
+			if (rc && !(rc == LBS_ENOSPC && free > keep))
 				return rc;
 			continue;
 		}

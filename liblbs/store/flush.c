@@ -63,8 +63,7 @@ tell_other(lbs_store *s, const struct stream *st, uint32_t chunk)
 int
 store_sync_chunks(lbs_store *s, struct stream *st, uint8_t *dirty)
 {
-	uint32_t chunks = geometry_chunk(&s->geometry,
-					 s->geometry.segment_count) + 1;
+	uint32_t chunks = geometry_chunks(&s->geometry);
 	struct medium *card = s->env.card;
 	char name[MEDIUM_NAME_BYTES];
 

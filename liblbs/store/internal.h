@@ -33,9 +33,6 @@
 #define CONSENT "run lbsck -n --accept-loss to see what is lost, and without " \
 		"-n to go on without it"
 
-#define PIECES_MAX 64
-#define VDISKS_MAX 64
-
 /* Defaults of struct store_env's zeroes. */
 #define CHECKPOINT_LOG_BYTES (512ull << 20)
 #define SYNC_BYTES (6ull << 20)
@@ -121,7 +118,7 @@ struct lbs_store {
 	_Atomic uint64_t flushed_at, flushed_after;
 	_Atomic uint64_t log_bytes_anchored; /* how far the anchor covers it */
 	_Atomic uint64_t durable_recno;
-	pthread_mutex_t synced_lock;
+	pthread_mutex_t synced_lock; /* guards synced */
 	struct cut synced;	/* on the card, perhaps not anchored yet */
 
 	pthread_mutex_t checkpointing; /* held by the one checkpoint */
@@ -138,9 +135,9 @@ struct lbs_store {
 	/* Internal flash is nearly full: no new writes until there is room. */
 	_Atomic int meta_low;
 
-	_Atomic int failed;
-	pthread_mutex_t failure_lock;
-	char failure[512];
+	_Atomic int failed;	/* 0, or the code of the first failure */
+	pthread_mutex_t failure_lock; /* guards failure, and the making of event_fd */
+	char failure[512];	/* constant once failed is set */
 
 	_Atomic unsigned events; /* LBS_EVENT_... not yet taken */
 	_Atomic int event_fd;	/* -1: nobody has asked for it */
@@ -180,7 +177,9 @@ store_db_unlock(lbs_store *s)
 	pthread_mutex_unlock(&s->db);
 }
 
-/* fork.c: how often this process is a child's child since the first call: a
+/* ---- states ---- */
+
+/* fork.c: counts the forks between the first caller's process and this one, so that a
  * handle from before a fork is noticed without a system call. */
 unsigned store_forks(void);
 
@@ -194,22 +193,110 @@ int store_fail(lbs_store *s, int code, const char *format, ...)
 /* event.c: something happened. Under any lock. */
 void store_event(lbs_store *s, unsigned event);
 
-/* run.c: the run file of a POSIX store. */
+/* ---- a store's life ---- */
+
+/* open.c */
+/* With nothing loaded yet; NULL when memory ran out. */
+lbs_store *store_new(const struct store_env *env,
+		     const struct lbs_open_options *options);
+/* Frees all that the store has; abandon: without another write to the metadata file.
+ * No thread is left. NULL is allowed. */
+void store_free(lbs_store *s, int abandon);
+/* Unsynced log at which a sync starts: what the environment says, or the default,
+ * less on a small card. */
+uint64_t store_sync_bytes(uint64_t env_sync_bytes, uint64_t capacity_bytes);
+/* Segments that are kept back for recovery. */
+uint32_t store_reserve_segments(uint64_t sync_bytes, uint32_t segment_bytes);
+
+/* load.c */
+/* Keys, geometry and bounds, by the store's row: s->meta is open. */
+int store_load_tables(lbs_store *s);
+/* Segments, chunks, vdisks, anchor and pieces; the chunk files are opened and
+ * must be there, unless a loss is accepted. */
+int store_load_state(lbs_store *s, const struct card_sealed *on_card);
+
+/* replay.c: rolls forward and judges; with the store open for writing, makes
+ * what was recovered durable and begins the session. */
+int store_recover(lbs_store *s, const struct card_sealed *card);
+
+/* newer.c: is what lies in a segment that is about to be written older, or our own?
+ * Else a newer metadata file has written it: the store stops, LBS_ESTALEMETA. */
+int store_check_not_newer(lbs_store *s, uint32_t segment);
+/* The largest session and checkpoint that the header of any segment tells of. Reads
+ * a page of each; what cannot be read says nothing. */
+struct newest {
+	uint64_t session, checkpoint;
+};
+void store_newest_on_card(lbs_store *s, struct newest *out);
+
+/* session.c */
+/* Makes the stream of a new session; recovery is its first user. */
+int store_stream_start(lbs_store *s);
+/* Hooks that both streams have: see struct append_hooks. */
+void store_stream_failed(void *ctx, int code);
+void store_stream_known(void *ctx, uint64_t *durable_to, uint64_t *checkpoint);
+
+/* background.c: threads, or inline when there are none. */
+int background_start(lbs_store *s);
+void background_stop(lbs_store *s);
+/* After a write: does or asks for what is due. 0, or what stopped the store. */
+int background_after_write(lbs_store *s);
+
+/* ---- files beside the log ---- */
+
+/* run.c: the run file of a POSIX store, beside its metadata file. */
 struct run_file;
+/* Takes the lock, waiting for a holder that is about to let go; a reader leaves the
+ * file as it is. 0, LBS_EBUSY, LBS_EROFS, LBS_EMETAFULL, LBS_EIO, LBS_ENOMEM. */
 int run_file_open(const char *meta_path, const char *owner, int rdonly,
 		  const struct logger *log, struct run_file **out);
-struct run_page *run_file_page(struct run_file *r); /* NULL: none */
+/* NULL: none. Valid until the file is closed. */
+struct run_page *run_file_page(struct run_file *r);
 /* The store is closing: who comes meanwhile waits for it. */
 void run_file_finishing(struct run_file *r);
+/* Gives up the lock and frees it. NULL is allowed. */
 void run_file_close(struct run_file *r);
+/* This boot's; zeroes if the kernel does not tell. */
 void run_boot_id(uint8_t boot_id[16]);
 
+/* posix.c */
+/* Closes the card and gives up the lock. NULL is allowed. */
+void store_posix_free(struct posix *posix);
+void store_posix_finishing(struct posix *posix); /* NULL is allowed */
+/* Is there a regular file at path? Looks without opening it: nothing but SQLite
+ * may (DESIGN.md condition 12). LBS_ENOENT, LBS_ENOTSTORE. */
+int store_look(const char *path, const struct logger *log);
+
 /* card.c: the card file. */
+/* Opens and locks it. 0 and what the newest authentic slot says (zeroes if
+ * neither is), LBS_ECARDMISSING, LBS_EOTHERCARD, LBS_EBUSY, LBS_EROFS, LBS_EIO. */
 int card_file_check(const struct sealer *sealer, struct medium *card,
 		    int rdonly, const struct logger *log,
 		    struct card_sealed *newest);
+/* Writes and syncs the slot of that session. 0 or a negative errno. */
 int card_file_write(const struct sealer *sealer, struct medium *card,
 		    const struct card_sealed *sealed);
+
+/* ---- durability ---- */
+
+/* flush.c */
+/* Makes durable all that was acknowledged before the call. */
+int store_flush(lbs_store *s);
+/* The same, and also an anchor when freshness=checkpoint would do without. */
+int store_flush_anchored(lbs_store *s);
+/* 1 while flushes come after a few writes each. */
+int store_flushes_often(lbs_store *s);
+/* Syncs the chunks that a stream has written since the last time; chunks is
+ * scratch, a byte each. */
+int store_sync_chunks(lbs_store *s, struct stream *st, uint8_t *chunks);
+/* Commits the anchor with whatever transaction is open; db is held. */
+int store_anchor_in(lbs_store *s, const struct cut *cut);
+
+/* checkpoint.c */
+/* Writes a checkpoint if anything changed. 0, or what stopped the store. */
+int store_checkpoint(lbs_store *s);
+
+/* ---- room ---- */
 
 /* fill.c */
 /* Fills one more segment of the card: 0, LBS_ENOSPC (capacity or card full), or
@@ -217,28 +304,30 @@ int card_file_write(const struct sealer *sealer, struct medium *card,
 int store_fill_one(lbs_store *s);
 /* 1 while filling ahead has something to do. */
 int store_fill_wanted(lbs_store *s);
-/* The stream's next_segment. */
+/* The streams' next_segment; level: ROOM_... */
 int store_next_segment(void *ctx, int level, uint32_t *segment);
 
-/* room.c: how many single blocks a segment holds; how many segments a round
- * cleans; how many hold no data at the least, some of them kept for recovery; how
- * many blocks may live in the rest. */
+/* room.c */
+/* How many single blocks a segment holds. */
 uint32_t room_segment_blocks(uint32_t segment_bytes);
+/* How many segments a round cleans at most. */
 uint32_t room_clean_batch(uint32_t segments, uint32_t segment_bytes);
+/* How many segments hold no data at the least; recovery: those kept for it. */
 uint32_t room_overhead(uint32_t segments, uint32_t recovery,
 		       uint32_t segment_bytes);
+/* How many blocks may live in the others. */
 uint64_t room_live_max(uint32_t segments, uint32_t recovery,
 		       uint32_t segment_bytes);
 /* Tells the map how many blocks may live in what is filled: filling is held, or
  * nobody else has the store yet. */
 void store_room_settle(lbs_store *s);
+/* What was withdrawn is room again: likewise. */
+void store_room_restore(lbs_store *s);
 /* Tells the map how many blocks live, and the owner when that is nearly all: at
  * opening and with checkpoints. */
 void store_room_count(lbs_store *s);
 /* Segments that are filled ahead of need, beside the reserve. */
 uint32_t store_ahead_segments(lbs_store *s);
-/* What was withdrawn is room again: likewise. */
-void store_room_restore(lbs_store *s);
 /* Segments that a taker of that level must leave. */
 uint32_t store_room_kept(lbs_store *s, int level);
 /* Blocks that writers may append before they meet the reserves. */
@@ -251,6 +340,9 @@ uint32_t store_clean_batch(lbs_store *s);
  * many of them may be new: map_admit looks again as it counts them. */
 int store_room_admit(lbs_store *s, const struct extent *extent,
 		     uint32_t *fresh);
+/* After a write found no segment: 1 if it is worth trying again, 0 if nothing is
+ * to be gained, or an error. tries counts from 0. */
+int store_make_room(lbs_store *s, unsigned tries);
 /* After a write: the cleaner's share of the time. */
 int store_clean_pace(lbs_store *s);
 /* For the cleaner's thread: is there something to do; one step of it; and what
@@ -258,29 +350,18 @@ int store_clean_pace(lbs_store *s);
 int store_clean_wanted(lbs_store *s);
 int store_clean_ahead(lbs_store *s);
 void store_clean_tick(lbs_store *s);
-/* After a write found no segment: 1 if it is worth trying again, 0 if nothing is
- * to be gained, or an error. tries counts from 0. */
-int store_make_room(lbs_store *s, unsigned tries);
 
-/* flush.c */
-int store_flush(lbs_store *s);
-/* 1 while flushes come after a few writes each. */
-int store_flushes_often(lbs_store *s);
-/* Syncs the chunks that a stream has written since the last time; chunks is
- * scratch, a byte each. */
-int store_sync_chunks(lbs_store *s, struct stream *st, uint8_t *chunks);
-/* The same, and also an anchor when freshness=checkpoint would do without. */
-int store_flush_anchored(lbs_store *s);
-/* prefetch.c: asks the kernel for frames, in the card's order; positions is sorted,
- * zeroes are left out. */
+/* metaroom.c: 1 while internal flash has room for what a write may cost it. */
+int store_meta_has_room(lbs_store *s);
+
+/* ---- requests ---- */
+
+/* prefetch.c */
+/* Asks the kernel for frames, in the card's order; positions is sorted, zeroes are
+ * left out. */
 void store_prefetch(lbs_store *s, uint64_t *positions, size_t n);
 /* Of a read that goes on in sequence, what comes next. */
 void store_read_ahead(lbs_vdisk *v, uint64_t offset, size_t len);
-/* Commits the anchor with whatever transaction is open; db is held. */
-int store_anchor_in(lbs_store *s, const struct cut *cut);
-
-/* stat.c: totals since the store was made. */
-void store_totals(lbs_store *s, struct meta_total *out);
 
 /* What an event loop may do itself: encrypting takes less than a microsecond a KiB. */
 #define SHORT_BYTES (16u << 10)
@@ -292,62 +373,7 @@ int store_read_at_once(lbs_vdisk *v, const struct iovec *iov,
 int store_write_is_short(lbs_vdisk *v, uint64_t len_bytes,
 			 uint64_t offset_bytes);
 
-/* metaroom.c: 1 while internal flash has room for what a write may cost it. */
-int store_meta_has_room(lbs_store *s);
-
-/* checkpoint.c */
-/* Writes a checkpoint if anything changed. */
-int store_checkpoint(lbs_store *s);
-
-/* background.c: threads, or inline when there are none. */
-int background_start(lbs_store *s);
-void background_stop(lbs_store *s);
-/* After a write: does or asks for what is due. */
-int background_after_write(lbs_store *s);
-
-/* newer.c: is what lies in a segment that is about to be written older, or our own?
- * Else a newer metadata file has written it: the store stops, LBS_ESTALEMETA. */
-int store_check_not_newer(lbs_store *s, uint32_t segment);
-/* The largest session and checkpoint that the header of any segment tells of. Reads
- * a page of each; what cannot be read says nothing. */
-struct newest {
-	uint64_t session, checkpoint;
-};
-void store_newest_on_card(lbs_store *s, struct newest *out);
-
-/* replay.c: rolls forward and judges; with the store open for writing, makes
- * what was recovered durable and begins the session. */
-int store_recover(lbs_store *s, const struct card_sealed *card);
-
-/* session.c */
-/* Makes the stream of a new session; recovery is its first user. */
-int store_stream_start(lbs_store *s);
-/* Hooks that both streams have. */
-void store_stream_failed(void *ctx, int code);
-void store_stream_known(void *ctx, uint64_t *durable_to, uint64_t *checkpoint);
-
-/* load.c */
-/* Keys, geometry and bounds, by the store's row: s->meta is open. */
-int store_load_tables(lbs_store *s);
-/* Segments, chunks, vdisks, anchor and pieces; the chunk files are opened and
- * must be there, unless a loss is accepted. */
-int store_load_state(lbs_store *s, const struct card_sealed *on_card);
-
-/* posix.c */
-/* Closes the card and gives up the lock. NULL is allowed. */
-void store_posix_free(struct posix *posix);
-void store_posix_finishing(struct posix *posix); /* NULL is allowed */
-
-/* open.c */
-/* Without anything loaded; NULL when memory ran out. */
-lbs_store *store_new(const struct store_env *env,
-		     const struct lbs_open_options *options);
-void store_free(lbs_store *s, int abandon);
-uint32_t store_reserve_segments(uint64_t sync_bytes, uint32_t segment_bytes);
-uint64_t store_sync_bytes(uint64_t env_sync_bytes, uint64_t capacity_bytes);
-
-/* Is there a regular file at path? Looks without opening it: nothing but SQLite
- * may (DESIGN.md condition 12). LBS_ENOENT, LBS_ENOTSTORE. posix.c. */
-int store_look(const char *path, const struct logger *log);
+/* stat.c: totals since the store was made. */
+void store_totals(lbs_store *s, struct meta_total *out);
 
 #endif

@@ -19,6 +19,23 @@ io_in_range(const lbs_vdisk *v, uint64_t len, uint64_t offset)
 	return offset <= v->size_bytes && len <= v->size_bytes - offset;
 }
 
+/* How a call that changes a range begins: 0, LBS_EINVAL if there is no such range or
+ * flag, or why the store takes no writes. */
+static inline int
+io_may_change(const lbs_vdisk *v, uint64_t len, uint64_t offset, unsigned flags)
+{
+	if (!io_in_range(v, len, offset) || flags & ~(unsigned)LBS_FUA)
+		return LBS_EINVAL;
+	return store_may_write(v->store);
+}
+
+/* And how it ends, having come to rc. */
+static inline int
+io_changed(const lbs_vdisk *v, int rc, unsigned flags)
+{
+	return rc == 0 && flags & LBS_FUA ? store_flush(v->store) : rc;
+}
+
 /* Reads len bytes at offset to dst and moves that on: inside of the vdisk, and of at
  * most IO_READ_BLOCKS blocks. 0 or why not: LBS_EDAMAGED, LBS_EIO, LBS_ENOMEM, or
  * an error of the map; with at_once IO_NOT_AT_ONCE instead of waiting for a medium, and

@@ -1,5 +1,6 @@
 /*
- * judge.c - is what the card has what was promised? FORMAT.md section 11.
+ * judge.c - is what the card has what was promised? DESIGN.md promise 7, FORMAT.md
+ * section 11.
  * Must never write anywhere, and never believe the card about how far the log
  * should reach: the anchor, authentic records and this boot's run page say that.
  *
@@ -177,6 +178,22 @@ check_cleaner(struct replay *r)
 	return rc < 0 ? rc : 0;
 }
 
+/* DESIGN.md condition 7: something on the card knows more than the metadata. Of the
+ * sessions that began to write only the last one tells: what began before it and is
+ * not known any more was cut off by a recovery. */
+static int
+is_metadata_older(const struct replay *r)
+{
+	return r->card.session > r->state.session ||
+	       r->newest.session > r->state.session ||
+	       (r->card.begun >= r->state.session &&
+		r->card.begun > replay_known_begun(r)) ||
+	       r->checkpoint > r->state.checkpoint ||
+	       r->card.checkpoint > r->state.checkpoint ||
+	       (r->s->freshness == LBS_FRESHNESS_FLUSH &&
+		r->durable_to > r->anchor.recno);
+}
+
 int
 replay_judge(struct replay *r)
 {
@@ -198,17 +215,7 @@ replay_judge(struct replay *r)
 	if (r->s->accept_loss)
 		store_newest_on_card(r->s, &r->newest);
 
-	/* A record that knows more than the metadata: an old metadata file. Of
-	 * the sessions that began to write only the last one tells: what began
-	 * before it and is not known any more was cut off by a recovery. */
-	if (r->card.session > r->state.session ||
-	    r->newest.session > r->state.session ||
-	    (r->card.begun >= r->state.session &&
-	     r->card.begun > replay_known_begun(r)) ||
-	    r->checkpoint > r->state.checkpoint ||
-	    r->card.checkpoint > r->state.checkpoint ||
-	    (r->s->freshness == LBS_FRESHNESS_FLUSH &&
-	     r->durable_to > r->anchor.recno)) {
+	if (is_metadata_older(r)) {
 		r->missing = LBS_ESTALEMETA;
 		return 0;
 	}

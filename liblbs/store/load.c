@@ -20,6 +20,38 @@ load_segment(void *ctx, const struct meta_segment *row)
 	return 0;
 }
 
+/* Why a chunk file that counts as room is not what it should be: a code and what to
+ * do. err: of opening it; else it has size of want bytes. */
+static int
+chunk_verdict(lbs_store *s, const char *name, int err, uint64_t size, uint64_t want)
+{
+	if (err && err != -ENOENT)
+		return fail(&s->log, code_of_errno(err),
+			    "the chunk file %s cannot be opened (%s): check the "
+			    "card", name,
+			    err == -EINVAL ? "not a regular file"
+					   : strerror(-err));
+	/* The newer metadata has given it back. */
+	if (s->card_newer)
+		return fail(&s->log, LBS_ESTALEMETA,
+			    "the metadata is older than the card, and the chunk "
+			    "file %s is not there any more: use the newest "
+			    "metadata file, or " CONSENT, name);
+	if (s->card_older)
+		return fail(&s->log, LBS_ESTALECARD,
+			    "the card is an older copy of this store's card, "
+			    "without all of the chunk file %s: insert the newest "
+			    "card, or " CONSENT, name);
+	if (err)
+		return fail(&s->log, LBS_ECARDMISSING,
+			    "the chunk file %s is missing from the card: insert "
+			    "the right card, or copy the file back", name);
+	return fail(&s->log, LBS_EDATAMISSING,
+		    "the chunk file %s has %llu of %llu bytes: the card "
+		    "lost data; copy the file back or run lbsck", name,
+		    (unsigned long long)size, (unsigned long long)want);
+}
+
 /* A chunk that counts as room must be there in its full length. */
 static int
 load_chunk(void *ctx, uint32_t chunk, uint32_t filled)
@@ -27,6 +59,7 @@ load_chunk(void *ctx, uint32_t chunk, uint32_t filled)
 	lbs_store *s = ctx;
 	struct medium *card = s->env.card;
 	uint64_t size = 0, want = (uint64_t)filled * s->geometry.segment_bytes;
+	uint32_t first = chunk * s->geometry.segments_per_chunk;
 	char name[MEDIUM_NAME_BYTES];
 	int err;
 
@@ -37,45 +70,18 @@ load_chunk(void *ctx, uint32_t chunk, uint32_t filled)
 		return 0;
 	if (!err)
 		err = card->ops->size(card, chunk, &size);
-	if (s->accept_loss && (err == -ENOENT || (!err && size < want))) {
+	if (err || size < want) {
+		if (!s->accept_loss || (err && err != -ENOENT))
+			return chunk_verdict(s, name, err, size, want);
 		/* What is gone is no room; its blocks are errors when read. */
-		filled = err ? 0 : (uint32_t)(size / s->geometry.segment_bytes);
+		filled = (uint32_t)(size / s->geometry.segment_bytes);
 		warn(&s->log, LBS_EDATAMISSING,
 		     "the chunk file %s lacks what lay behind its byte %llu",
-		     name, (unsigned long long)(err ? 0 : size));
-	} else if (s->card_newer &&
-		   (err == -ENOENT || (!err && size < want)))
-		/* The newer metadata has given it back. */
-		return fail(&s->log, LBS_ESTALEMETA,
-			    "the metadata is older than the card, and the chunk "
-			    "file %s is not there any more: use the newest "
-			    "metadata file, or " CONSENT, name);
-	else if (s->card_older && (err == -ENOENT || (!err && size < want)))
-		return fail(&s->log, LBS_ESTALECARD,
-			    "the card is an older copy of this store's card, "
-			    "without all of the chunk file %s: insert the newest "
-			    "card, or " CONSENT, name);
-	else if (err == -ENOENT)
-		return fail(&s->log, LBS_ECARDMISSING,
-			    "the chunk file %s is missing from the card: insert "
-			    "the right card, or copy the file back", name);
-	else if (err)
-		return fail(&s->log, code_of_errno(err),
-			    "the chunk file %s cannot be opened (%s): check the "
-			    "card", name,
-			    err == -EINVAL ? "not a regular file"
-					   : strerror(-err));
-	else if (size < want)
-		return fail(&s->log, LBS_EDATAMISSING,
-			    "the chunk file %s has %llu of %llu bytes: the card "
-			    "lost data; copy the file back or run lbsck", name,
-			    (unsigned long long)size, (unsigned long long)want);
-	for (uint32_t i = 0; i < filled; i++) {
-		uint32_t segment = chunk * s->geometry.segments_per_chunk + i;
-
-		if (segment < s->geometry.segment_count)
-			segtab_fill(s->segtab, segment);
+		     name, (unsigned long long)size);
 	}
+	for (uint32_t i = first; i < first + filled; i++)
+		if (i < s->geometry.segment_count)
+			segtab_fill(s->segtab, i);
 	return 0;
 }
 
@@ -154,8 +160,7 @@ store_load_tables(lbs_store *s)
 	s->fill_ahead_bytes = s->env.fill_ahead_bytes ? s->env.fill_ahead_bytes
 						      : FILL_AHEAD_BYTES;
 	s->segtab = segtab_new(&s->sealer, row->capacity_segments);
-	s->flush.chunks = calloc(
-		geometry_chunk(&s->geometry, row->capacity_segments) + 1, 1);
+	s->flush.chunks = calloc(geometry_chunks(&s->geometry), 1);
 	if (!s->segtab || !s->flush.chunks)
 		return fail(&s->log, LBS_ENOMEM, "out of memory");
 	return 0;

@@ -138,8 +138,8 @@ cut_run(struct memtable_run *run, uint64_t end)
 static int
 skip_regions(struct slice *sl, struct memtable_run *run)
 {
-	uint32_t layer = (uint32_t)(run->key >> 40), found = layer;
-	uint64_t region = (run->key & LBA_MAX) / MAP_REGION_BLOCKS;
+	uint32_t layer = map_key_layer(run->key), found = layer;
+	uint64_t region = map_key_lba(run->key) / MAP_REGION_BLOCKS;
 	uint64_t at = UINT64_MAX;
 	int rc = slice_begin(sl);
 
@@ -173,8 +173,8 @@ mapwrite(struct slice *sl, struct memtable_run *runs, size_t count)
 			}
 		}
 
-		uint32_t layer = (uint32_t)(runs[i].key >> 40);
-		uint64_t number = (runs[i].key & LBA_MAX) / MAP_REGION_BLOCKS;
+		uint32_t layer = map_key_layer(runs[i].key);
+		uint64_t number = map_key_lba(runs[i].key) / MAP_REGION_BLOCKS;
 		uint64_t end = map_key(layer, (number + 1) * MAP_REGION_BLOCKS);
 		struct memtable_run rest = { 0 };
 

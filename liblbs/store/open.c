@@ -134,8 +134,8 @@ start_run_page(lbs_store *s)
 	/* The boot last: until it is there the rest says nothing. */
 	run->session = s->session;
 	run->acked_record = behind.recno;
-	memcpy(run->boot_id, s->env.boot_id, sizeof run->boot_id);
 	memcpy(run->store_id, s->sealer.store_id, STORE_ID_BYTES);
+	memcpy(run->boot_id, s->env.boot_id, sizeof run->boot_id);
 }
 
 int

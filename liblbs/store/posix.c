@@ -49,8 +49,6 @@ posix_meta_free(void *ctx)
 	return (uint64_t)vfs.f_bavail * vfs.f_frsize;
 }
 
-/* Looks at the file without opening it: nothing but SQLite may (DESIGN.md condition
- * 12). */
 int
 store_look(const char *path, const struct logger *log)
 {

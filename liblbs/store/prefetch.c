@@ -53,15 +53,6 @@ store_prefetch(lbs_store *s, uint64_t *positions, size_t n)
 	}
 }
 
-/* A position may be used again before it is read: then a read of nothing that is
- * wanted was asked for. So nothing needs to be pinned. */
-static void
-no_pin(void *ctx, uint32_t segment)
-{
-	(void)ctx;
-	(void)segment;
-}
-
 void
 store_read_ahead(lbs_vdisk *v, uint64_t offset, size_t len)
 {
@@ -80,8 +71,10 @@ store_read_ahead(lbs_vdisk *v, uint64_t offset, size_t len)
 		some = last - lba + 1 < LOOKUP_BLOCKS
 			       ? (uint32_t)(last - lba + 1)
 			       : LOOKUP_BLOCKS;
+		/* Nothing is pinned: of a place that is used again before it is
+		 * read, no more than that was asked for in vain. */
 		if (map_lookup(v->store->map, v->layer, lba, some,
-			       positions + n, no_pin, NULL))
+			       positions + n, NULL, NULL))
 			return;
 	}
 	store_prefetch(v->store, positions, n);

@@ -1,7 +1,7 @@
 /*
  * read.c - reading a vdisk: map, card, authentication, the caller's memory. Must
- * never give a byte that did not authenticate for its place. There is no cache of
- * guest data: the guest has one.
+ * never give a byte that did not authenticate for its place (DESIGN.md promise 6).
+ * There is no cache of guest data: the guest has one.
  */
 #include "liblbs/store/io.h"
 

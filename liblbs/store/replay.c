@@ -86,7 +86,8 @@ replay_index(struct replay *r, uint32_t segment, uint32_t from,
 	return rc;
 }
 
-/* Record by record, every frame, up to end_recno (0: as far as it goes). */
+/* Record by record, every frame, up to end_recno (0: as far as it goes). DESIGN.md
+ * promise 3: in order, and no further than the first that is not there. */
 static int
 replay_records(struct replay *r, uint32_t segment, const uint8_t *key,
 	       uint32_t from, uint64_t *expected, uint64_t end_recno,
@@ -123,75 +124,184 @@ replay_records(struct replay *r, uint32_t segment, const uint8_t *key,
 	return rc;
 }
 
-/* One piece of the log. 0: reached its end (or, open, as far as it goes). */
+/* What cannot be read is taken for not there, and remembered. */
+static int
+or_none(struct replay *r, int rc)
+{
+	if (rc != LBS_EIO)
+		return rc;
+	r->io = 1;
+	return SCAN_NONE;
+}
+
+/* A piece of the log, as far as it lies in one segment. */
+struct stretch {
+	uint32_t segment, from;
+	uint64_t expected;	/* its first record, then the one behind it */
+	uint64_t serial;
+	uint8_t salt[SALT_BYTES];
+};
+
+/* Is the segment's index enough? With loss accepted the last record must be found
+ * itself: it becomes the anchor. */
+static int
+is_index_enough(const struct replay *r, const struct meta_piece *piece,
+		const struct stretch *at, const struct index_head *index)
+{
+	return !r->s->accept_loss && index->last_recno <= r->anchor.recno &&
+	       (!piece->end_recno || index->last_recno <= piece->end_recno) &&
+	       index->last_recno + 1 >= at->expected;
+}
+
+/* Replays one stretch and makes it the next one. 0; or what ends the piece. */
+enum { PIECE_WHOLE = 1, PIECE_STOPPED = 2 };
+
+static int
+replay_stretch(struct replay *r, const struct meta_piece *piece,
+	       struct stretch *at, uint32_t *stopped_at)
+{
+	struct segtab *segtab = r->s->segtab;
+	struct index_entry *entries = NULL;
+	struct segment_sealed header;
+	struct index_head index;
+	uint8_t salt[SALT_BYTES];
+	const uint8_t *key;
+	int rc, indexed;
+
+	*stopped_at = at->from;
+	/* The header must be this use's own; if not, nothing behind it was ever
+	 * durable, or it was replaced. */
+	rc = or_none(r, scan_header(&r->src, at->segment, salt, &header));
+	if (rc < 0)
+		return rc;
+	segtab_use(segtab, at->segment, at->serial, at->salt, at->expected - 1);
+	if (rc || memcmp(salt, at->salt, SALT_BYTES))
+		return PIECE_STOPPED;
+	at->serial = header.serial;
+	segtab_use(segtab, at->segment, at->serial, at->salt, RECNO_OPEN);
+	key = segtab_key(segtab, at->segment);
+	rc = or_none(r, scan_index(&r->src, at->segment, key, &index, &entries));
+	if (rc < 0)
+		return rc;
+	indexed = rc == SCAN_OK && index.serial == at->serial;
+	if (indexed && is_index_enough(r, piece, at, &index)) {
+		rc = replay_index(r, at->segment, at->from, &index, entries);
+		at->expected = index.last_recno + 1;
+	} else {
+		rc = replay_records(r, at->segment, key, at->from, &at->expected,
+				    piece->end_recno, stopped_at);
+	}
+	free(entries);
+	segtab_set_last_recno(segtab, at->segment, at->expected - 1);
+	rc = or_none(r, rc);
+	if (rc < 0)
+		return rc;
+	if (piece->end_recno && at->expected > piece->end_recno)
+		return PIECE_WHOLE;
+	if (!indexed || at->expected != index.last_recno + 1)
+		return PIECE_STOPPED;
+	/* On to the successor that the index names. */
+	at->segment = index.next_segment;
+	memcpy(at->salt, index.next_salt, SALT_BYTES);
+	at->from = SEGMENT_HEADER_BYTES;
+	/* Not less than this; its header says it exactly. */
+	at->serial++;
+	return 0;
+}
+
+/* One piece of the log. 0: reached its end (or, open, as far as it goes: stopped). */
 static int
 replay_piece(struct replay *r, const struct meta_piece *piece)
 {
-	lbs_store *s = r->s;
-	uint32_t segment = piece->segment, from = piece->offset, stopped;
-	uint64_t expected = piece->first_recno, serial = piece->serial;
-	uint8_t salt[SALT_BYTES], found_salt[SALT_BYTES];
-	struct segment_sealed header;
+	struct stretch at = { piece->segment, piece->offset, piece->first_recno,
+			      piece->serial, { 0 } };
+	uint32_t stopped_at;
 	int rc;
 
-	memcpy(salt, piece->salt, SALT_BYTES);
-	for (;;) {
-		struct index_entry *entries = NULL;
-		struct index_head index;
-		const uint8_t *key;
-		int indexed, by_index;
-
-		/* The header must be this use's own; if not, nothing behind it
-		 * was ever durable, or it was replaced. */
-		rc = scan_header(&r->src, segment, found_salt, &header);
-		r->io |= rc == LBS_EIO;
-		if (rc < 0 && rc != LBS_EIO)
-			return rc;
-		segtab_use(s->segtab, segment, serial, salt, expected - 1);
-		stopped = from;
-		if (rc || memcmp(found_salt, salt, SALT_BYTES))
-			break;
-		serial = header.serial;
-		segtab_use(s->segtab, segment, serial, salt, RECNO_OPEN);
-		key = segtab_key(s->segtab, segment);
-		rc = scan_index(&r->src, segment, key, &index, &entries);
-		r->io |= rc == LBS_EIO;
-		if (rc < 0 && rc != LBS_EIO)
-			return rc;
-		indexed = rc == SCAN_OK && index.serial == serial;
-		/* With loss accepted the last record must be found itself: it
-		 * becomes the anchor. */
-		by_index = indexed && !s->accept_loss && index.last_recno <= r->anchor.recno &&
-			   (!piece->end_recno ||
-			    index.last_recno <= piece->end_recno) &&
-			   index.last_recno + 1 >= expected;
-		if (by_index) {
-			rc = replay_index(r, segment, from, &index, entries);
-			expected = index.last_recno + 1;
-		} else {
-			rc = replay_records(r, segment, key, from, &expected,
-					    piece->end_recno, &stopped);
-		}
-		free(entries);
-		segtab_set_last_recno(s->segtab, segment, expected - 1);
-		r->io |= rc == LBS_EIO;
-		if (rc < 0 && rc != LBS_EIO)
-			return rc;
-		if (piece->end_recno && expected > piece->end_recno)
-			return 0;
-		if (!indexed || expected != index.last_recno + 1)
-			break;
-		/* On to the successor that the index names. */
-		segment = index.next_segment;
-		memcpy(salt, index.next_salt, SALT_BYTES);
-		from = SEGMENT_HEADER_BYTES;
-		/* Not less than this; its header says it exactly. */
-		serial++;
+	memcpy(at.salt, piece->salt, SALT_BYTES);
+	do
+		rc = replay_stretch(r, piece, &at, &stopped_at);
+	while (rc == 0);
+	if (rc < 0)
+		return rc;
+	if (rc == PIECE_STOPPED) {
+		r->stopped = 1;
+		r->stop_segment = at.segment;
+		r->stop_offset = stopped_at;
 	}
-	r->stopped = 1;
-	r->stop_segment = segment;
-	r->stop_offset = stopped;
 	return 0;
+}
+
+/* All pieces, from the checkpoint on. */
+static int
+replay_log(struct replay *r)
+{
+	lbs_store *s = r->s;
+	int rc = 0;
+
+	r->end = r->state.checkpoint_recno;
+	r->behind.recno = r->state.checkpoint_recno;
+	if (s->piece_count) {
+		r->behind.segment = s->pieces[0].segment;
+		r->behind.offset = s->pieces[0].offset;
+	}
+	map_position_set(s->map, &r->behind);
+	for (int i = 0; i < s->piece_count && rc == 0 && !r->stopped; i++) {
+		rc = replay_piece(r, &s->pieces[i]);
+		/* A closed piece must be whole; only the last may be open. */
+		if (rc == 0 && r->stopped && s->pieces[i].end_recno)
+			r->missing = LBS_EDATAMISSING;
+	}
+	/* Records of a group that never ended are dropped whole (promise 4). */
+	r->group_len = 0;
+	r->tail_len = r->group_tail;
+	return rc < 0 ? fail(&s->log, rc, "the log could not be read: check the "
+			     "card")
+		      : 0;
+}
+
+/* 0 if the store may be used as it is, or as what is left of it. */
+static int
+judge(struct replay *r)
+{
+	int rc = replay_judge(r);
+
+	if (rc || !r->missing)
+		return rc;
+	rc = replay_verdict(r);
+	if (!r->s->accept_loss)
+		return rc;
+	warn(&r->s->log, rc, "loss accepted: the store goes on at record %llu%s",
+	     (unsigned long long)r->end,
+	     rc == LBS_ESTALEMETA
+		     ? "; all that was written after this copy of the metadata "
+		       "was taken is given up, and cannot be listed without the "
+		       "newer one"
+		     : "");
+	return 0;
+}
+
+static uint64_t
+largest(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* Beyond every session that either side has seen; with the loss accepted, beyond
+ * every checkpoint, too. */
+static void
+number_session(struct replay *r)
+{
+	lbs_store *s = r->s;
+
+	s->session = largest(largest(r->state.session, r->card.session),
+			     largest(r->newest.session, r->end >> 32)) + 1;
+	if (s->accept_loss)
+		r->state.checkpoint =
+			largest(largest(r->state.checkpoint, r->card.checkpoint),
+				largest(r->newest.checkpoint, r->checkpoint));
+	atomic_store(&s->checkpoint, r->state.checkpoint);
+	atomic_store(&s->checkpoint_recno, r->state.checkpoint_recno);
 }
 
 static void
@@ -212,12 +322,6 @@ tell(struct replay *r)
 				      : " and were made durable");
 }
 
-static uint64_t
-largest(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
 int
 store_recover(lbs_store *s, const struct card_sealed *card)
 {
@@ -232,62 +336,18 @@ store_recover(lbs_store *s, const struct card_sealed *card)
 	r->card = *card;
 	r->anchor = s->anchor;
 	rc = meta_state_get(s->meta, &r->state);
-	if (rc)
-		goto out;
-	r->end = r->state.checkpoint_recno;
-	r->behind.recno = r->state.checkpoint_recno;
-	if (s->piece_count) {
-		r->behind.segment = s->pieces[0].segment;
-		r->behind.offset = s->pieces[0].offset;
+	if (rc == 0)
+		rc = replay_log(r);
+	if (rc == 0)
+		rc = judge(r);
+	if (rc == 0) {
+		number_session(r);
+		tell(r);
 	}
-	map_position_set(s->map, &r->behind);
-	for (int i = 0; i < s->piece_count && rc == 0 && !r->stopped; i++) {
-		rc = replay_piece(r, &s->pieces[i]);
-		/* A closed piece must be whole; only the last may be open. */
-		if (rc == 0 && r->stopped && s->pieces[i].end_recno)
-			r->missing = LBS_EDATAMISSING;
-	}
-	/* Records of a group that never ended are dropped whole (promise 4). */
-	r->group_len = 0;
-	r->tail_len = r->group_tail;
-	if (rc < 0) {
-		rc = fail(&s->log, rc, "the log could not be read: check the "
-			  "card");
-		goto out;
-	}
-	rc = replay_judge(r);
-	if (rc == 0 && r->missing) {
-		rc = replay_verdict(r);
-		if (s->accept_loss) {
-			warn(&s->log, rc,
-			     "loss accepted: the store goes on at record %llu%s",
-			     (unsigned long long)r->end,
-			     rc == LBS_ESTALEMETA
-				     ? "; all that was written after this copy "
-				       "of the metadata was taken is given up, "
-				       "and cannot be listed without the newer one"
-				     : "");
-			rc = 0;
-		}
-	}
-	if (rc)
-		goto out;
-	/* Beyond every session that either side has seen. */
-	s->session = largest(largest(r->state.session, card->session),
-			     largest(r->newest.session, r->end >> 32)) + 1;
-	if (s->accept_loss)
-		r->state.checkpoint =
-			largest(largest(r->state.checkpoint, card->checkpoint),
-				largest(r->newest.checkpoint, r->checkpoint));
-	tell(r);
-	atomic_store(&s->checkpoint, r->state.checkpoint);
-	atomic_store(&s->checkpoint_recno, r->state.checkpoint_recno);
-out:
-	if (rc == 0 && !s->rdonly) {
+	if (rc == 0 && !s->rdonly)
 		rc = store_stream_start(s);
-		if (rc == 0)
-			rc = replay_resume(r);
-	}
+	if (rc == 0 && !s->rdonly)
+		rc = replay_resume(r);
 	free(r->tail);
 	free(r);
 	return rc;

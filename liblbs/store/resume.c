@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crypto/secret.h"
+
 /* Blocks of a record that was read, as they are stored, from one of them on. */
 struct read_blocks {
 	struct scan_blocks blocks;
@@ -37,7 +39,7 @@ append_again(struct replay *r, const struct record_desc *desc,
 	for (uint32_t e = 0; e < desc->extent_count && rc == 0; e++) {
 		struct append_change change = {
 			.kind = desc->kind,
-			.use_reserve = ROOM_RECOVERY,
+			.level = ROOM_RECOVERY,
 			.continues = e + 1 < desc->extent_count ||
 				     desc->flags & RECORD_GROUP_CONTINUES,
 			.extent = desc->extents[e],
@@ -76,7 +78,7 @@ rewrite_tail(struct replay *r)
 			rc = append_again(r, &desc, &blocks);
 	}
 	if (blocks.at)
-		memset(blocks.at, 0, (size_t)RECORD_BLOCKS_MAX * BLOCK_BYTES);
+		secret_wipe(blocks.at, (size_t)RECORD_BLOCKS_MAX * BLOCK_BYTES);
 	free(blocks.at);
 	return rc;
 }
@@ -183,8 +185,7 @@ commit_recovery(struct replay *r, const struct cut *cut)
 static int
 sync_written(lbs_store *s)
 {
-	uint32_t chunks = geometry_chunk(&s->geometry,
-					 s->geometry.segment_count) + 1;
+	uint32_t chunks = geometry_chunks(&s->geometry);
 	uint8_t *dirty = calloc(chunks, 1);
 	int err = dirty ? 0 : -ENOMEM;
 

@@ -2,7 +2,7 @@
  * run.c - the run file beside the metadata: the lock that keeps a second opener
  * out and tells it who holds the store, and the page that remembers, within one
  * boot, how far writes were acknowledged (DESIGN.md condition 3).
- * Never deleted: deleting lock files is a race. Never synced.
+ * Never deleted: deleting lock files is a race. The page is never synced.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -15,7 +15,11 @@ announce(lbs_store *s)
 				   s->session };
 	int err = card_file_write(&s->sealer, s->env.card, &now);
 
-	return code_of_errno(err);
+	if (!err)
+		return 0;
+	store_event(s, LBS_EVENT_CARD_GONE);
+	return store_fail(s, LBS_EIO, "the card failed (%s): check it and open the "
+			  "store again", strerror(-err));
 }
 
 static int
@@ -48,9 +52,11 @@ hook_begin(void *ctx, uint32_t segment, uint64_t serial,
 			meta_rollback(s->meta);
 	}
 	store_db_unlock(s);
-	if (rc == 0)
-		rc = announce(s);
-	return rc;
+	if (rc)
+		return store_fail(s, rc, "that the log begins could not be noted: "
+				  "make internal flash work and open the store "
+				  "again");
+	return announce(s);
 }
 
 static void
@@ -73,8 +79,11 @@ hook_applied(void *ctx, const struct map_change *changes, int n,
 void
 store_stream_failed(void *ctx, int code)
 {
-	if (code != LBS_ENOMEM)
-		store_event(ctx, LBS_EVENT_CARD_GONE);
+	if (code == LBS_ENOMEM) {
+		store_fail(ctx, code, "out of memory");
+		return;
+	}
+	store_event(ctx, LBS_EVENT_CARD_GONE);
 	store_fail(ctx, code, "the card failed while the log was written: check "
 		   "the card and open the store again");
 }

@@ -93,7 +93,7 @@ say_nothing(lbs_store *s)
 	const struct meta_vdisk *v = &s->vdisks[0];
 	struct append_change c = {
 		.kind = RECORD_UNMAP,
-		.use_reserve = ROOM_DISCARD,
+		.level = ROOM_DISCARD,
 		.extent = { v->layer, 1,
 			    (v->size_bytes + BLOCK_BYTES - 1) / BLOCK_BYTES },
 	};
@@ -209,20 +209,18 @@ commit(lbs_store *s, uint32_t chunk)
 static uint64_t
 remove_files(lbs_store *s, uint32_t chunk)
 {
-	uint32_t chunks = geometry_chunk(&s->geometry,
-					 s->geometry.segment_count - 1) + 1;
 	struct medium *card = s->env.card;
 	char name[MEDIUM_NAME_BYTES];
 	uint64_t bytes = 0, size;
 	int err;
 
-	while (chunks-- > chunk) {
-		if (card->ops->open(card, chunks, 0) ||
-		    card->ops->size(card, chunks, &size))
+	for (uint32_t i = geometry_chunks(&s->geometry); i-- > chunk;) {
+		if (card->ops->open(card, i, 0) ||
+		    card->ops->size(card, i, &size))
 			continue;
-		err = card->ops->remove(card, chunks);
+		err = card->ops->remove(card, i);
 		if (err) {
-			medium_file_name(chunks, name);
+			medium_file_name(i, name);
 			warn(&s->log, code_of_errno(err),
 			     "the chunk file %s could not be removed (%s): it "
 			     "is not needed any more", name, strerror(-err));

@@ -101,21 +101,13 @@ slice_end(struct slice *sl)
 	return rc;
 }
 
-/* Gives up what is open, if any. */
-static void
-slice_drop(struct slice *sl)
-{
-	if (!sl->open)
-		return;
-	meta_rollback(sl->s->meta);
-	sl->open = 0;
-	store_db_unlock(sl->s);
-}
-
 void
 slice_free(struct slice *sl)
 {
-	slice_drop(sl);
+	if (sl->open) {
+		meta_rollback(sl->s->meta);
+		store_db_unlock(sl->s);
+	}
 	free(sl->groups);
 }
 

@@ -26,7 +26,7 @@ int slice_begin(struct slice *sl);
 int slice_full(const struct slice *sl);
 /* Commits and gives db back; after an error nothing of the slice is there. */
 int slice_end(struct slice *sl);
-/* Gives up what is open, if any. */
+/* Gives up the open transaction, if there is one. */
 void slice_free(struct slice *sl);
 /* An entry of the map that points to position comes (1) or goes (-1). */
 void slice_change_live(struct slice *sl, uint64_t position, int32_t by);

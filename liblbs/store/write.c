@@ -106,7 +106,7 @@ source_block(void *ctx, uint32_t i)
 	return src->gathered;
 }
 
-/* Reads a block and lays the caller's bytes [from, to) over it. */
+/* Reads a block and lays the caller's bytes over [begin, end) of it. */
 static int
 merge_edge(lbs_vdisk *v, uint8_t *block, uint64_t lba, struct cursor from,
 	   uint32_t begin, uint32_t end)
@@ -134,7 +134,7 @@ io_write_group(lbs_vdisk *v, struct cursor *from, size_t len, uint64_t offset)
 	struct source src;
 	struct append_change change = {
 		.kind = RECORD_DATA,
-		.use_reserve = ROOM_ORDINARY,
+		.level = ROOM_ORDINARY,
 		.extent = { v->layer, blocks, lba },
 		.block = source_block,
 		.ctx = &src,
@@ -170,12 +170,12 @@ io_write_group(lbs_vdisk *v, struct cursor *from, size_t len, uint64_t offset)
 }
 
 static int
-write_all(lbs_vdisk *v, struct cursor *from, uint64_t len, uint64_t offset)
+write_all(lbs_vdisk *v, struct cursor *from, size_t len, uint64_t offset)
 {
 	int rc = 0;
 
 	while (len && rc == 0) {
-		size_t n = len < IO_GROUP_BYTES ? (size_t)len : IO_GROUP_BYTES;
+		size_t n = len < IO_GROUP_BYTES ? len : IO_GROUP_BYTES;
 
 		rc = io_write_group(v, from, n, offset);
 		offset += n;
@@ -192,15 +192,14 @@ lbs_vdisk_writev(lbs_vdisk *v, const struct iovec *iov, int iov_count,
 	size_t len;
 	int rc = iov_total(iov, iov_count, &len);
 
-	if (rc || !io_in_range(v, len, offset) || flags & ~(unsigned)LBS_FUA)
-		return LBS_EINVAL;
-	rc = store_may_write(v->store);
+	if (rc == 0)
+		rc = io_may_change(v, len, offset, flags);
 	if (rc)
 		return rc;
 	count(v->store, LBS_STAT_WRITE_OPS, 1);
 	count(v->store, LBS_STAT_WRITE_BYTES, len);
 	rc = write_all(v, &from, len, offset);
-	return rc == 0 && flags & LBS_FUA ? store_flush(v->store) : rc;
+	return io_changed(v, rc, flags);
 }
 
 API int

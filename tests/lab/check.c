@@ -56,6 +56,33 @@ void check_work(struct world *w, uint64_t salt, int rounds)
 	}
 }
 
+void check_round(struct world *w)
+{
+	const size_t len = 4 * MODEL_BLOCK;
+	uint64_t n = w->shape.capacity_bytes / len * 2, i;
+
+	for (i = 0; i < n; i++)
+		assert_code(w, world_write(w, i % 20 * len, len,
+					   i % 7 == 0 ? LBS_FUA : 0), 0);
+}
+
+int check_plausible(struct world *w)
+{
+	uint8_t buf[MODEL_BLOCK];
+	uint64_t at;
+	int unreadable = 0, rc;
+
+	for (at = 0; at + MODEL_BLOCK <= w->shape.vdisk_bytes; at += MODEL_BLOCK) {
+		rc = lbs_vdisk_read(w->vdisk, buf, sizeof(buf), at);
+		if (rc == 0)
+			assert_true(model_plausible(w->model, buf, sizeof(buf),
+						    at));
+		else
+			unreadable++;
+	}
+	return unreadable;
+}
+
 void check_write_over(struct world *w, uint64_t end, uint64_t seed, int writes)
 {
 	uint64_t rng = sim_mix(seed, 11), block, count;

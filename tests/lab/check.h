@@ -21,6 +21,11 @@ void check_model(struct world *w, const char *file, int line);
 struct world *check_made(const struct world_shape *shape);
 /* Word-aligned writes here and there, each pair flushed. */
 void check_work(struct world *w, uint64_t salt, int rounds);
+/* Round the whole log, and so over all of the card that is filled, in 16 KiB. */
+void check_round(struct world *w);
+/* Fails the test unless everything that can be read is something the guest once wrote
+ * there. How many of the blocks cannot be read. */
+int check_plausible(struct world *w);
 /* Writes over what lies below block end, a block or many at a time. */
 void check_write_over(struct world *w, uint64_t end, uint64_t seed, int writes);
 

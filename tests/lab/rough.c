@@ -6,6 +6,7 @@
 #include "tests/lab/workload.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int fault(struct rough *r, const char *what, int rc)
@@ -20,6 +21,72 @@ static int is_allowed(const struct rough *r, int rc)
 {
 	return rc == LBS_EFAILED || (rc < 0 && rc > -32 &&
 				     r->codes & ROUGH_CODE(rc));
+}
+
+/* Open. */
+static struct world *lived(int which, const char *letters)
+{
+	struct world *w = script_store(which, script_shape);
+	int rc = w == NULL ? -1 : world_open(w, 0);
+
+	for (; rc == 0 && *letters != '\0'; letters++)
+		rc = script_step(w, *letters);
+	if (rc != 0) {
+		printf("FAILED a store to begin with could not be made\n");
+		exit(1);
+	}
+	return w;
+}
+
+struct world *rough_lived(int which, const char *letters)
+{
+	struct world *w = lived(which, letters);
+
+	world_close(w);
+	return w;
+}
+
+struct world *rough_base(enum rough_base which)
+{
+	static const enum sim_variant card_only[SIM_SIDES] = {
+		SIM_KEEP_ALL, SIM_DROP_ALL
+	};
+	struct world *w;
+
+	switch (which) {
+	case ROUGH_CLOSED:
+		return rough_lived(SCRIPT_NEW, "wbcdpf");
+	case ROUGH_KILLED:
+		w = lived(SCRIPT_NEW, "wbcdpfbz");
+		world_cut(w, SIM_KEEP_ALL, 4);
+		return w;
+	default:
+		w = lived(SCRIPT_ZIP, "bfckwpz");
+		world_cut_sides(w, card_only, 4);
+		return w;
+	}
+}
+
+int rough_made(struct rough *r, int rc, unsigned how)
+{
+	struct world *w = r->w;
+
+	if (rc != 0) {
+		if (!is_allowed(r, rc) || rc == LBS_EFAILED)
+			return fault(r, "making", rc);
+		r->errors++;
+		simdisk_clear_faults(w->disk);
+		world_cut(w, SIM_KEEP_ALL, 4);
+		if (!simdisk_exists(w->disk, SIM_FLASH, WORLD_META))
+			return 0;
+		rc = world_open(w, 0);
+		if (rc == LBS_ENOTSTORE || rc == LBS_ECARDMISSING ||
+		    rc == LBS_ENOENT)
+			return 0;
+		if (rc != 0)
+			return fault(r, "opening what was left", rc);
+	}
+	return rough_aftermath(r, how);
 }
 
 int rough_open(struct rough *r, unsigned flags)

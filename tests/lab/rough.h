@@ -24,6 +24,17 @@ struct rough {
 	char why[ROUGH_WHY];
 };
 
+/* Stores to begin with, a new one each time: closed cleanly; whose process died with
+ * records beyond the anchor, which an opening writes anew; with compression, after a
+ * power cut that the card alone kept everything over. */
+enum rough_base { ROUGH_CLOSED, ROUGH_KILLED, ROUGH_CUT };
+struct world *rough_base(enum rough_base which);
+/* A store of script.h (SCRIPT_...) that has lived through these letters, closed. */
+struct world *rough_lived(int which, const char *letters);
+
+/* Making a store gave rc, and nothing fails any more: what is there is no store, or a
+ * whole one. 0, or -1 and why. */
+int rough_made(struct rough *r, int rc, unsigned how);
 /* Opens: 0, 1 when refused with an allowed code, -1 and why. */
 int rough_open(struct rough *r, unsigned flags);
 /* Reads all of a store just opened, until that works or has failed a few times; what

@@ -34,12 +34,6 @@ static void must(const struct world *w, int rc, const char *what)
 	exit(1);
 }
 
-static void no_pin(void *ctx, uint32_t segment)
-{
-	(void)ctx;
-	(void)segment;
-}
-
 static void put(struct world *w, uint64_t block, unsigned count)
 {
 	must(w, world_write(w, block * MODEL_BLOCK, count * MODEL_BLOCK, 0),
@@ -156,7 +150,7 @@ static void learn(struct victim *v)
 		     "reading");
 	must(w, lbs_vdisk_read(w->vdisk, v->truth, w->shape.vdisk_bytes, 0),
 	     "reading");
-	must(w, map_lookup(w->store->map, 1, 0, v->blocks, v->positions, no_pin,
+	must(w, map_lookup(w->store->map, 1, 0, v->blocks, v->positions, NULL,
 			   NULL), "the map");
 	for (i = 0; i < v->blocks; i++)
 		for (k = 0; k < v->segment_count && v->positions[i] != 0; k++)

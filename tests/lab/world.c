@@ -108,6 +108,16 @@ struct world *world_clone(const struct world *src)
 	return w;
 }
 
+struct world *world_elsewhere(const struct world *w)
+{
+	struct world *v = world_clone(w);
+
+	world_cut(v, SIM_KEEP_ALL, 0);
+	v->boot = (uint8_t)(w->boot + 100);
+	memset(v->env.boot_id, v->boot, sizeof(v->env.boot_id));
+	return v;
+}
+
 void world_free(struct world *w)
 {
 	if (w == NULL)

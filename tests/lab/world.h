@@ -52,6 +52,8 @@ struct world *world_new(const struct world_shape *shape);
 int world_create(struct world *w);
 /* The same machine once more, its process gone: the copy's store is closed. */
 struct world *world_clone(const struct world *w);
+/* The same in another boot. */
+struct world *world_elsewhere(const struct world *w);
 void world_free(struct world *w);
 
 /* Results are lbs codes. */

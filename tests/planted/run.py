@@ -36,6 +36,7 @@ CRASH = ["crash_test", "--stop", "--jobs", "1"]
 SUITES = {
     "crash": CRASH + ["--few"],
     "restore": ["restore_test"],
+    "recover": ["recover_test"],
     "fault": ["fault_test"],
     "beside": ["beside_test"],
     "full": ["full_test"],
@@ -50,7 +51,7 @@ WRAPS = {
                  "sodium_free"],
 }
 # Suites of several files: the directory of the others.
-PARTS = {"crash_test": "crash"}
+PARTS = {"crash_test": "crash", "tamper_test": "tamper"}
 
 
 class Wrong(Exception):

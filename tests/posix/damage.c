@@ -185,12 +185,28 @@ static void huge_chunk(const char *store)
 	posix_shell("truncate -s 8G %s/%s/card/0000.lbs", posix_root, store);
 }
 
-/* What is no regular file. */
-static void link_chunk(const char *store)
+/* What is no regular file, in the place of a file of the card. */
+static void make_link(const char *store, const char *file)
 {
-	posix_shell("cd %s/%s && mv card/0000.lbs aside && ln -s ../aside "
-	      "card/0000.lbs", posix_root, store);
+	posix_shell("cd %s/%s && mv card/%s aside && ln -s ../aside card/%s",
+		    posix_root, store, file, file);
 }
+static void make_fifo(const char *store, const char *file)
+{
+	posix_shell("cd %s/%s/card && rm %s && mkfifo %s", posix_root, store, file,
+		    file);
+}
+static void make_dir(const char *store, const char *file)
+{
+	posix_shell("cd %s/%s/card && rm %s && mkdir %s", posix_root, store, file,
+		    file);
+}
+static void link_chunk(const char *store) { make_link(store, "0000.lbs"); }
+static void link_card_file(const char *store) { make_link(store, "card.lbs"); }
+static void fifo_chunk(const char *store) { make_fifo(store, "0000.lbs"); }
+static void fifo_card_file(const char *store) { make_fifo(store, "card.lbs"); }
+static void dir_chunk(const char *store) { make_dir(store, "0000.lbs"); }
+static void dir_card_file(const char *store) { make_dir(store, "card.lbs"); }
 static void loop_chunk(const char *store)
 {
 	posix_shell("cd %s/%s/card && rm 0000.lbs && ln -s 0000.lbs 0000.lbs", posix_root,
@@ -199,14 +215,6 @@ static void loop_chunk(const char *store)
 static void passwd_chunk(const char *store)
 {
 	posix_shell("cd %s/%s/card && ln -sf /etc/passwd 0000.lbs", posix_root, store);
-}
-static void fifo_chunk(const char *store)
-{
-	posix_shell("cd %s/%s/card && rm 0000.lbs && mkfifo 0000.lbs", posix_root, store);
-}
-static void dir_chunk(const char *store)
-{
-	posix_shell("cd %s/%s/card && rm 0000.lbs && mkdir 0000.lbs", posix_root, store);
 }
 static void socket_chunk(const char *store)
 {
@@ -219,19 +227,6 @@ static void socket_chunk(const char *store)
 	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
 	assert_int_equal(chdir(posix_home), 0);
 	close(fd);
-}
-static void fifo_card_file(const char *store)
-{
-	posix_shell("cd %s/%s/card && rm card.lbs && mkfifo card.lbs", posix_root, store);
-}
-static void link_card_file(const char *store)
-{
-	posix_shell("cd %s/%s && mv card/card.lbs aside && ln -s ../aside "
-	      "card/card.lbs", posix_root, store);
-}
-static void dir_card_file(const char *store)
-{
-	posix_shell("cd %s/%s/card && rm card.lbs && mkdir card.lbs", posix_root, store);
 }
 static void file_for_card(const char *store)
 {

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "liblbs/medium/medium.h"
@@ -56,6 +57,32 @@ files_have_the_names_of_the_format(void **state)
 	medium_file_name(MEDIUM_CARD_FILE, name);
 	assert_string_equal(name, "card.lbs");
 	assert_int_equal(access(in_dir(".nomedia"), F_OK), 0);
+}
+
+/* One that is made, and then cannot be opened. */
+static void
+a_directory_that_failed_is_not_left(void **state)
+{
+	struct medium *none = NULL;
+	mode_t mask;
+	pid_t child;
+	int status;
+
+	(void)state;
+	assert_int_equal(chmod(dir, 0777), 0);
+	child = fork();
+	if (child == 0) {
+		/* Whom modes bind. */
+		if (geteuid() == 0 && seteuid(65534))
+			_exit(2);
+		mask = umask(0777);
+		if (medium_posix_open(in_dir("new"), 1, &none) != -EACCES)
+			_exit(3);
+		umask(mask);
+		_exit(access(in_dir("new"), F_OK) == 0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
 }
 
 static void
@@ -236,6 +263,7 @@ main(int argc, char **argv)
 #define STORY(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		STORY(files_have_the_names_of_the_format),
+		STORY(a_directory_that_failed_is_not_left),
 		STORY(what_was_written_is_read),
 		STORY(the_far_end_of_a_chunk_is_there),
 		STORY(a_file_that_is_not_open_is_empty_or_an_error),
