@@ -63,17 +63,22 @@ for n in 1 2 3 4; do
 	[ "$("$work/minimal$([ $((n % 2)) = 1 ] || echo -static)" "$work/m.lbs" "$work/m")" = $n ] ||
 		fail "minimal lost count at $n"
 done
-# vmm-backend is killed at any moment and finds its last commit whole.
+# vmm-backend is killed at any moment of its loop and finds its last commit whole.
 rounds=6 last=-1
 for i in $(seq $rounds); do
-	"$work/vmm-backend" "$work/v.lbs" "$work/v" 60 >"$work/out" 2>&1 &
+	: >"$work/out"
+	"$work/vmm-backend" "$work/v.lbs" "$work/v" 600 >"$work/out" 2>&1 &
 	server=$!
-	sleep "0.$((RANDOM % 6 + 4))"
+	# Whoever is killed while it makes the store leaves none: not before its loop.
+	until grep -q "is whole$" "$work/out"; do
+		kill -0 $server 2>/dev/null || { cat "$work/out"; fail "vmm-backend ended by itself"; }
+		sleep 0.02
+	done
+	sleep "0.$((RANDOM % 6))"
 	kill -9 $server 2>/dev/null || { cat "$work/out"; fail "vmm-backend ended by itself"; }
 	wait $server 2>/dev/null || true
 	server=""
 	now=$(sed -n 's/^commit \([0-9]*\) is whole$/\1/p' "$work/out")
-	[ -n "$now" ] || { cat "$work/out"; continue; } # not yet at its loop
 	[ "$now" -ge "$last" ] || fail "commit $last was there, now it is $now"
 	last=$now
 done
