@@ -12,9 +12,10 @@ import threading
 
 import nbdlab
 from fuselab import FuseLab, need_fuse
-from nbdlab import Score, alive, seeded, wait_until
+from nbdlab import Score, alive, own_mounts, seeded, wait_until
 
 need_fuse()
+own_mounts()
 MIB = 1 << 20
 rng = seeded()
 score = Score()
