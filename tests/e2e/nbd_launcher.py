@@ -325,7 +325,7 @@ def killed_nbdkit():
         for _ in range(5):
             lab.start()
             strike(lab.nbdkit(), signal.SIGKILL)
-            score.check("reachable again", reachable(lab))
+            score.check("reachable again", reachable(lab), lab.said()[-1500:])
             score.equal("the end", lab.stop(), 0)
         # Who does not wait until it is up does not want it.
         waiting = subprocess.Popen([LBS_NBD, "-P", lab.work + "/pid2", lab.store])
