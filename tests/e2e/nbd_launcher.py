@@ -4,6 +4,7 @@ socket it takes, how it ends, and what becomes of nbdkit when either is killed.
 """
 import errno
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -294,6 +295,41 @@ def run_command():
                     wait_until(lambda: not any(map(alive, below)), 60))
 
 
+# What a killed nbdkit had is closed in no order: clients may see it go before lbs-nbd.
+DIES_SLOWLY = """#!/usr/bin/python3
+import os, socket, sys, time
+link = [a for a in sys.argv if a.startswith("link-fd=")][0][8:]
+if os.path.exists(sys.argv[0] + ".died"):
+    os.execv("{real}", ["nbdkit", *sys.argv[1:]])
+open(sys.argv[0] + ".died", "w").close()
+clients, link = socket.socket(fileno=3), socket.socket(fileno=int(link))
+clients.settimeout(0.1)
+link.send(b"ready")
+seen = time.monotonic()
+while time.monotonic() < seen + 0.5:
+    try:
+        clients.accept()[0].close()
+    except TimeoutError:
+        pass
+os.kill(os.getpid(), 9)
+"""
+
+
+def slow_death():
+    """Killed while lbs-nbd looks whether it greets; its end is told last."""
+    with Lab("16M") as lab:
+        fake, path = os.path.join(lab.work, "nbdkit"), os.environ["PATH"]
+        with open(fake, "w") as f:
+            f.write(DIES_SLOWLY.format(real=shutil.which("nbdkit")))
+        os.chmod(fake, 0o755)
+        os.environ["PATH"] = lab.work + ":" + path
+        lab.start()
+        os.environ["PATH"] = path
+        score.check("a slow death is one", os.path.exists(fake + ".died") and
+                    "started again" in lab.said(), lab.said())
+        score.equal("the end", lab.stop(), 0)
+
+
 def killed_nbdkit():
     """Started again on the same socket; never after a refused store."""
     with Lab("16M") as lab:
@@ -492,8 +528,8 @@ def plain_nbdkit():
                     "max_thread_model=parallel" in done.stdout)
 
 
-for part in (words, background, sockets, activation, run_command, killed_nbdkit, hang_up,
-             end_under_load, control, plain_nbdkit):
+for part in (words, background, sockets, activation, run_command, slow_death, killed_nbdkit,
+             hang_up, end_under_load, control, plain_nbdkit):
     begun = time.monotonic()
     part()
     print(f"{part.__name__}: {time.monotonic() - begun:.1f} s", flush=True)
