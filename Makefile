@@ -156,7 +156,7 @@ deps:
 check: deps ## install what is missing, build, run the tests
 	$(MAKE) all bench-tools tests
 	@mkdir -p build && rm -f build/check.log
-	tests/run -t 300 $(UNIT_RUNS) $(LAB_RUNS) \
+	tests/run -t 900 $(UNIT_RUNS) $(LAB_RUNS) \
 		"crash-quick=$(TESTBIN)/crash_test --quick --json $(BUILD)/crash-quick.json" \
 		"sim-quick=$(TESTBIN)/sim_test --seeds 60" \
 		"layers=tests/layers_test.sh" "named=tests/named_test.sh" "install=tests/install_test.sh" "abi=tests/abi_test.sh" "manual=/usr/bin/python3 tests/manual_test.py" "cli=tests/cli_test.sh" \

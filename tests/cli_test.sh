@@ -294,7 +294,8 @@ fi
 for signal in INT TERM HUP; do
 	"$lbs" create -q --size 4G --preallocate --data card/n flash/n.lbs >out 2>err &
 	pid=$!
-	sleep 0.3
+	# It is at work, and has long to go.
+	while [ ! -e card/n/0000.lbs ] && kill -0 $pid 2>/dev/null; do sleep 0.02; done
 	kill -$signal $pid
 	got=0
 	wait $pid || got=$?
@@ -377,9 +378,9 @@ look 1 other-card --data card/b
 look 0 -
 copy; rm -r card/a; echo file >card/a; look 1 card-missing
 copy; rm card/a/card.lbs; mkfifo card/a/card.lbs
-expect 1 io timeout 10 "$lbs" list flash/a.lbs
+expect 1 io timeout 60 "$lbs" list flash/a.lbs
 copy; rm card/a/card.lbs; ln -s /etc/passwd card/a/card.lbs
-expect 1 io timeout 10 "$lbs" list flash/a.lbs
+expect 1 io timeout 60 "$lbs" list flash/a.lbs
 copy; rm card/a/0001.lbs; look 1 card-missing
 copy; truncate -s 1000000 card/a/0001.lbs; look 1 data-missing
 copy; look 0 -
@@ -394,8 +395,8 @@ if command -v flock >/dev/null; then
 	expect 0 - flock -x flash/a.lbs.run "$lbs" info flash/a.lbs
 	# Whoever says that it is finishing is waited for.
 	printf 'lbs-fuse (pid 1), which is finishing\n' >flash/a.lbs.run
-	flock -x flash/a.lbs.run sh -c 'echo >held; sleep 3' &
-	while [ ! -e held ]; do sleep 0.02; done
+	flock -x flash/a.lbs.run sh -c 'echo >locked; sleep 3' &
+	while [ ! -e locked ]; do sleep 0.02; done
 	expect 0 - "$lbs" list flash/a.lbs
 	holds "it has finished by then" flock -n -x flash/a.lbs.run true
 	wait $!

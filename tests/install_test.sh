@@ -4,15 +4,19 @@
 # of a directory of its own.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# What is looked for below: nobody else may write what is installed.
+umask 022
 
 build=${BUILD:-build}
 work=$(mktemp -d "$PWD/$build/install.XXXXXX")
+# A socket's path has 107 bytes, ours may have more.
+short=$(mktemp -d "${TMPDIR:-/tmp}/lbs-install.XXXXXX")
 tree=$work/tree prefix=/opt/lbs
 at=$tree$prefix
 server=""
 leave() {
 	[ -z "$server" ] || kill -9 "$server" 2>/dev/null || true
-	rm -rf "$work"
+	rm -rf "$work" "$short"
 }
 trap leave EXIT
 
@@ -63,17 +67,22 @@ for n in 1 2 3 4; do
 	[ "$("$work/minimal$([ $((n % 2)) = 1 ] || echo -static)" "$work/m.lbs" "$work/m")" = $n ] ||
 		fail "minimal lost count at $n"
 done
-# vmm-backend is killed at any moment and finds its last commit whole.
+# vmm-backend is killed at any moment of its loop and finds its last commit whole.
 rounds=6 last=-1
 for i in $(seq $rounds); do
-	"$work/vmm-backend" "$work/v.lbs" "$work/v" 60 >"$work/out" 2>&1 &
+	: >"$work/out"
+	"$work/vmm-backend" "$work/v.lbs" "$work/v" 600 >"$work/out" 2>&1 &
 	server=$!
-	sleep "0.$((RANDOM % 6 + 4))"
+	# Whoever is killed while it makes the store leaves none: not before its loop.
+	until grep -q "is whole$" "$work/out"; do
+		kill -0 $server 2>/dev/null || { cat "$work/out"; fail "vmm-backend ended by itself"; }
+		sleep 0.02
+	done
+	sleep "0.$((RANDOM % 6))"
 	kill -9 $server 2>/dev/null || { cat "$work/out"; fail "vmm-backend ended by itself"; }
 	wait $server 2>/dev/null || true
 	server=""
 	now=$(sed -n 's/^commit \([0-9]*\) is whole$/\1/p' "$work/out")
-	[ -n "$now" ] || { cat "$work/out"; continue; } # not yet at its loop
 	[ "$now" -ge "$last" ] || fail "commit $last was there, now it is $now"
 	last=$now
 done
@@ -82,11 +91,11 @@ cat "$work/out"
 unset LD_LIBRARY_PATH
 
 # ---- our programs, from where they are -----------------------------------------
-"$at/bin/lbs" create -q --size 64M --data "$work/card" "$work/s.lbs" >/dev/null
-env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin "$at/bin/lbs-nbd" -f "$work/s.lbs" 2>"$work/log" &
+"$at/bin/lbs" create -q --size 64M --data "$work/card" "$short/s.lbs" >/dev/null
+env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin "$at/bin/lbs-nbd" -f "$short/s.lbs" 2>"$work/log" &
 server=$!
 for _ in $(seq 300); do
-	size=$(nbdinfo --size "nbd+unix:///?socket=$work/s.lbs.sock" 2>/dev/null) && break
+	size=$(nbdinfo --size "nbd+unix:///?socket=$short/s.lbs.sock" 2>/dev/null) && break
 	sleep 0.1
 done
 [ "${size:-}" = $((64 << 20)) ] || { cat "$work/log"; fail "the installed lbs-nbd does not serve"; }
@@ -99,7 +108,7 @@ plugin=$(tr '\0' '\n' <"/proc/$child/cmdline" | grep 'nbdkit-lbs-plugin.so')
 kill $server
 wait $server || fail "lbs-nbd ended with $?"
 server=""
-"$at/sbin/lbsck" --scrub "$work/s.lbs" >/dev/null
+"$at/sbin/lbsck" --scrub "$short/s.lbs" >/dev/null
 
 # ---- the units, as systemd reads them; what it would let them do, from 0 to 10 ----
 if command -v systemd-analyze >/dev/null; then

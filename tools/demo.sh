@@ -122,7 +122,7 @@ qemu-nbd -t -k "$work/qemu.sock" --image-opts \
 proxy=$!
 (cd "$work" && timeout 120 fio --name=load --ioengine=nbd "--uri=nbd+unix:///?socket=$work/qemu.sock" \
 	--rw=randwrite --bs=4k --iodepth=16 "--offset=$offset" "--size=$size" \
-	--rate_iops=8000 --fsync=512 --verify=crc32c --do_verify=1 --verify_fatal=1) \
+	--rate_iops=4000 --fsync=512 --verify=crc32c --do_verify=1 --verify_fatal=1) \
 	>"$work/fio.log" 2>&1 &
 fio=$!
 say "It writes behind the image, $(mib $size) MiB with a checksum in each block, through" \

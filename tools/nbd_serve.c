@@ -35,6 +35,7 @@
 /* How long a store may take to open, and nbdkit to greet. */
 #define OPEN_MAX_MS  300000
 #define GREET_MAX_MS 10000
+#define LINK_END_MS  5000
 /* How long nbdkit may take to end after the store was refused. */
 #define REFUSED_MAX_MS 5000
 /* An nbdkit that lives this long is no part of a crash loop. Those that do not
@@ -226,13 +227,14 @@ tell_ready(struct serve *s)
 	}
 }
 
-/* Whether nbdkit has closed its end, most likely by dying. */
+/* Whether nbdkit closes its end, most likely by dying: the kernel closes what a
+ * process had in any order, so its clients may see it first. */
 static int
-link_ended(const struct serve *s)
+link_ends(const struct serve *s)
 {
 	struct pollfd polls = { .fd = s->child.link };
 
-	return poll(&polls, 1, 0) > 0;
+	return poll(&polls, 1, LINK_END_MS) > 0;
 }
 
 static void
@@ -246,7 +248,7 @@ on_ready(struct serve *s)
 	if (s->served || s->stopping)
 		return;
 	if (listener_greeted(s->listener, s->child.link, GREET_MAX_MS) < 0) {
-		if (!link_ended(s))
+		if (!link_ends(s))
 			fail(s, "failed",
 			     "nbdkit has the store open but does not greet "
 			     "clients: see its messages with --verbose -f");

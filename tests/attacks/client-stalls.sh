@@ -43,7 +43,7 @@ begun = time.monotonic()
 h = lab.connect()
 for b in range(100):
     assert h.pread(4096, b * 4096) == lab.content(2, b)
-assert time.monotonic() - begun < 5
+assert time.monotonic() - begun < 30
 print("another client is served")
 PYTHON
 lab check

@@ -13,7 +13,7 @@ ctl=corp.lbs.ctl
 import os, socket, sqlite3, sys, time
 key, = sqlite3.connect("file:corp.lbs?immutable=1", uri=True).execute("SELECT data_key FROM store").fetchone()
 
-def ask(data, patience=10):
+def ask(data, patience=30):
     s = socket.socket(socket.AF_UNIX)
     s.settimeout(patience)
     s.connect(sys.argv[1])
@@ -40,6 +40,6 @@ for data in (b"\n", b"stat\n", b"nothing of the kind\n", b"\0\0\0\n", b"stat" * 
         sys.exit(f"FAULT: {len(got)} bytes in answer to {data[:20]!r}")
 PYTHON
 lab check
-timeout 10 "$bin/lbs" stat corp.lbs >/dev/null || fault "lbs stat gets no answer"
+timeout 30 "$bin/lbs" stat corp.lbs >/dev/null || fault "lbs stat gets no answer"
 stop
 echo "$name: served"

@@ -12,10 +12,12 @@
 
 #include <libgen.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -246,6 +248,10 @@ main(int argc, char **argv)
 		printf("needs root and /dev/fuse\n");
 		return NOT_HERE;
 	}
+	/* A copy of the mount in somebody else's new namespace would keep it busy. */
+	if (t.door == &door_file && unshare(CLONE_NEWNS) == 0 &&
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		perror("/");
 	if (!preloaded) {
 		if (mkdtemp(work))
 			preload(argv, work);

@@ -9,9 +9,10 @@ import os
 import subprocess
 
 import nbd
-from nbdlab import Lab, Score, seeded
+from nbdlab import Lab, Score, own_mounts, seeded
 
 MIB = 1 << 20
+own_mounts()
 rng = seeded()
 score = Score()
 

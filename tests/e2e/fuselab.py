@@ -48,8 +48,17 @@ class FuseLab(Lab):
 
     def umount(self, *command, wait=60):
         """Unmounts (with fusermount3 -u unless told otherwise); lbs-fuse's exit
-        status."""
-        subprocess.run([*(command or ("fusermount3", "-u")), self.mnt], check=True)
+        status. Whoever used the file may let go of it a little later than it says, as
+        a loop device does."""
+        tried = []
+
+        def done():
+            tried.append(subprocess.run([*(command or ("fusermount3", "-u")), self.mnt],
+                                        stderr=subprocess.PIPE, text=True))
+            return tried[-1].returncode == 0 or "busy" not in tried[-1].stderr
+        wait_until(done, wait)
+        if tried[-1].returncode:
+            raise RuntimeError(f"{self.mnt}: {tried[-1].stderr}")
         status = self.launcher.wait(wait)
         self.launcher = None
         return status

@@ -59,7 +59,7 @@ with Lab(f"{SIZE_MIB}M", "--capacity", "512M") as lab:
         stdin=subprocess.DEVNULL)
     try:
         score.check("qemu-storage-daemon serves",
-                    wait_until(lambda: greets(front), 30))
+                    wait_until(lambda: greets(front), 60))
         ledger = Ledger(SIZE_MIB << 20 >> 9)
         load = Load(rng, ledger, depth=8)
         h = connect(front)
@@ -89,7 +89,7 @@ with Lab(f"{SIZE_MIB}M", "--capacity", "512M") as lab:
                 break
         h.shutdown()
         qemu.send_signal(signal.SIGTERM)
-        score.equal("qemu-storage-daemon ends", qemu.wait(30), 0)
+        score.equal("qemu-storage-daemon ends", qemu.wait(120), 0)
     finally:
         if qemu.poll() is None:
             qemu.kill()

@@ -15,15 +15,18 @@ from nbdlab import Lab, Score, seeded, wait_until
 
 ROUNDS = int(os.environ.get("ROUNDS") or 14)
 SIZE_MIB = 24
+LOAD = 100
 
 rng = seeded()
 score = Score()
 
 
-def kill_later(lab, seconds, both):
-    """Kills nbdkit, or lbs-nbd, from another thread."""
+def kill_later(lab, seconds, both, enough):
+    """Kills nbdkit, or lbs-nbd, from another thread, and not before so many writes were
+    acknowledged in all."""
     def strike():
         time.sleep(seconds)
+        wait_until(lambda: ledger.writes >= enough, 60)
         if both:
             lab.kill()
         else:
@@ -43,7 +46,7 @@ def connect(lab):
             return True
         except nbd.Error:
             return False
-    wait_until(attempt, 30)
+    wait_until(attempt, 60)
     return connected[0]
 
 
@@ -56,7 +59,8 @@ with Lab(f"{SIZE_MIB}M", "--capacity", "512M") as lab:
         both = rng.random() < 0.4
         seconds = rng.choice((rng.uniform(0.01, 0.2), rng.uniform(0.2, 1.5)))
         h = connect(lab)
-        striker = kill_later(lab, seconds, both)
+        # However slow the machine, every second round is a load worth the name.
+        striker = kill_later(lab, seconds, both, before + number % 2 * LOAD)
         broken = load.run(h, lambda: True)
         striker.join()
         score.check("the connection ends with the server", broken)
@@ -77,7 +81,7 @@ with Lab(f"{SIZE_MIB}M", "--capacity", "512M") as lab:
     strange = [e for e in load.failed if e not in (107, 104, 32, 0)]
     score.check("no request was answered with an error", not strange,
                 str(strange[:5]))
-    score.check("it was a load worth the name", ledger.writes > 50 * ROUNDS,
+    score.check("it was a load worth the name", ledger.writes >= ROUNDS // 2 * LOAD,
                 str(ledger.writes))
     score.equal("the server ends well", lab.stop(), 0)
     check = lab.run("lbsck", "-n", "--scrub", lab.store, check=False)

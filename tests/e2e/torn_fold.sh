@@ -20,7 +20,7 @@ cd "$work"
 "$bin/lbs-nbd" -f corp.lbs 2>server.log &
 server=$!
 uri="nbd+unix:///?socket=$work/corp.lbs.sock"
-for _ in $(seq 100); do
+for _ in $(seq 600); do
 	! nbdinfo --size "$uri" >/dev/null 2>&1 || break
 	sleep 0.1
 done

@@ -37,7 +37,7 @@ class Connection:
 
     def __init__(self, path, export=b"", structured=True, context=True):
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(20)
+        self.sock.settimeout(60)
         self.structured = self.context = False
         self.out, self.inp = bytearray(), bytearray()
         self.asked = {}		# cookie -> (kind, offset, count, Reply)
@@ -145,7 +145,7 @@ class Connection:
         return self.asked[cookie]
 
 
-def pump(connections, patience=30):
+def pump(connections, patience=120):
     """Sends and receives until all that was asked is answered or its connection
     is broken. Yields (connection, cookie, Reply or Broken)."""
     selector = selectors.DefaultSelector()

@@ -34,7 +34,7 @@ uri="nbd+unix:///disk?socket=$work/s"
 serve() {
 	"$bin/lbs-nbd" -f --socket "$work/s" corp.lbs 2>>server.log &
 	server=$!
-	for _ in $(seq 100); do
+	for _ in $(seq 600); do
 		nbdinfo --size "$uri" >/dev/null 2>&1 && return 0
 		sleep 0.1
 	done

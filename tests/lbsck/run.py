@@ -70,7 +70,7 @@ def lbsck(s, options, store, env):
     done = subprocess.run([os.path.join(ROOT, "lbsck"), *line.split()[1:]],
                           cwd=s.dir, stdin=subprocess.DEVNULL, text=True, env=env,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          timeout=60)
+                          timeout=120)
     return normal(f"$ {line}\n{done.stdout}exit status {done.returncode}\n",
                   s.root)
 
@@ -80,7 +80,7 @@ def ranges(s, store):
     done = subprocess.run([os.path.join(ROOT, "lbsck"), "-n", "--scrub", "--json",
                            "--data", "card", store], cwd=s.dir, text=True,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.DEVNULL, timeout=60)
+                          stderr=subprocess.DEVNULL, timeout=120)
     bad = set()
     for f in json.loads(done.stdout).get("findings", []):
         if "vdisk" in f:
@@ -124,7 +124,7 @@ def read_all(s, store):
         return blocks
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(60)
 
 
 def compare(kind, what, got, write):

@@ -288,7 +288,9 @@ sync_slowly(struct medium *m, uint32_t file)
 static void
 open_slow(void)
 {
-	struct store_env env = { .meta_path = store_path, .threads = 1 };
+	/* What is synced unasked is no part of it. */
+	struct store_env env = { .meta_path = store_path, .threads = 1,
+				 .sync_seconds = 3600 };
 	struct lbs_open_options o = { .struct_size = sizeof o,
 				      .log = store_tell };
 
