@@ -217,44 +217,47 @@ def random_writes(r):
                       for p in r.cards))
 
 
-def synced(r):
-    yield "## With syncs\n"
-    yield ("Writes a second; in brackets p50 / p99 / longest of a write with its sync, in ms. LBS "
-           "also commits an anchor to internal flash with each sync, which is not in the "
-           "card's time: see [internal flash](#internal-flash).\n")
-
+def with_syncs(r, *labels):
+    """Rows of rates, with the times of a write where they were kept."""
     def told(label, p):
         c = r.card(label, p)
         t = c and c.get("latency_us")
         return "-" if not c else cell(r, label, p) + (
             " (" + " / ".join(milliseconds(t[x]) for x in ("p50", "p99", "max")) + ")"
             if t else "")
+    return ([p, *[told(x.replace("CARD", p), p) for x in labels]] for p in r.cards)
 
-    def rows(*labels):
-        return ([p, *[told(x.replace("CARD", p), p) for x in labels]] for p in r.cards)
+
+def synced(r):
+    yield "## With syncs\n"
+    yield ("Writes a second; in brackets p50 / p99 / longest of a write with its sync, in ms. LBS "
+           "also commits an anchor to internal flash with each sync, which is not in the "
+           "card's time: see [internal flash](#internal-flash).\n")
     yield ("A raw file at its best, over 100 MiB; LBS while its log has room (it does not matter "
            "where it writes):\n")
     yield from table(["modelled card", "raw, each", "gocryptfs, each", "**LBS**, each",
                       "raw, 8 writers", "**LBS**, 8 writers"],
-                     rows("raw 100M sync 1", "gocryptfs 100M sync 1", "lbs burst sync 1",
-                          "raw 100M writers", "lbs burst writers CARD"))
+                     with_syncs(r, "raw 100M sync 1", "gocryptfs 100M sync 1", "lbs burst sync 1",
+                                "raw 100M writers", "lbs burst writers CARD"))
     yield "Over the whole disk, LBS with its cleaner running, u 0.5:\n"
     yield from table(["modelled card", "raw, each", "gocryptfs, each", "**LBS**, each",
                       "raw, 8 writers", "**LBS**, 8 writers"],
-                     rows("raw disk sync 1", "gocryptfs disk sync 1", "lbs steady sync 1",
-                          "raw disk writers", "lbs steady writers CARD"))
+                     with_syncs(r, "raw disk sync 1", "gocryptfs disk sync 1", "lbs steady sync 1",
+                                "raw disk writers", "lbs steady writers CARD"))
     yield "And u 0.7, over 100 MiB of the disk and over all of it; also a sync every 32 writes:\n"
     yield from table(["modelled card", "**LBS** 100M, each", "**LBS** disk, each",
                       "raw 100M, every 32", "**LBS** 100M, every 32", "raw disk, every 32",
                       "**LBS** disk, every 32"],
-                     rows("lbs 100M sync 1", "lbs disk sync 1", "raw 100M sync 32",
-                          "lbs 100M sync 32", "raw disk sync 32", "lbs disk sync 32"))
+                     with_syncs(r, "lbs 100M sync 1", "lbs disk sync 1", "raw 100M sync 32",
+                                "lbs 100M sync 32", "raw disk sync 32", "lbs disk sync 32"))
+
+
+def compressed(r):
     yield "### With compression\n"
     left = {m: r.run(f"lbs steady sync 1 {m}")["store"] for m in ZIPS}
     yield ("A lone write takes two pages of the log, and one if its block becomes shorter "
            "(`lbs create --compress`). The blocks are made so that they become as long as those of "
-           "an ext4 image of this machine's /usr (`bench/zip.sh --lengths`; one in "
-           "sixteen to eighteen stays as it is): of a block are left "
+           "an ext4 image of a machine's /usr (`bench/zip.sh --lengths`): left are "
            + ", ".join(f"{100 * s['compress_out_bytes'] / s['compress_in_bytes']:.0f} % by {m}"
                        for m, s in left.items())
            + ". *u* is told as if nothing compressed, as `lbs stat` does. *4 KiB in "
@@ -262,14 +265,14 @@ def synced(r):
            "do that writes a page. The log has room:\n")
     yield from table(["modelled card", "raw 100M, each", "4 KiB in sequence", "**LBS**, each",
                       *[f"**LBS** {m}, each" for m in ZIPS]],
-                     rows("raw 100M sync 1", "raw seqwrite 4K", "lbs burst sync 1",
-                          *[f"lbs burst sync 1 {m}" for m in ZIPS]))
+                     with_syncs(r, "raw 100M sync 1", "raw seqwrite 4K", "lbs burst sync 1",
+                                *[f"lbs burst sync 1 {m}" for m in ZIPS]))
     yield "Over the whole disk, beside the cleaner:\n"
-    yield from table(["modelled card", "raw, each",
-                      *[f"**LBS** {m} u {u}".replace(" none", "") + ", each"
-                        for u in (0.5, 0.7) for m in ("none", *ZIPS)]],
-                     rows("raw disk sync 1", *[f"lbs {k} sync 1 {m}".replace(" none", "")
-                          for k in ("steady", "disk") for m in ("none", *ZIPS)]))
+    ways = ["", *[" " + m for m in ZIPS]]
+    yield from table(["modelled card", "raw, each", *[f"**LBS**{m} u {u}, each"
+                                                      for u in (0.5, 0.7) for m in ways]],
+                     with_syncs(r, "raw disk sync 1", *[f"lbs {kind} sync 1{m}"
+                          for kind in ("steady", "disk") for m in ways]))
     yield "And without syncs, u 0.7, writes a second; in brackets blocks written by blocks of the guest:\n"
     yield from table(["modelled card", "**LBS**", *[f"**LBS** {m}" for m in ZIPS]],
                      ([p, *[f"{cell(r, x, p)} ({amplification(r.run(x)):.2f})"
@@ -399,9 +402,9 @@ random (as the cards were measured: a raw file at its best). *disk*: all of it,
 {disk} MiB, on a card of 8 GiB. *whole*: a card of 3600 MiB, of which a raw file has
 3456 and LBS a disk of 2336 at u = 0.7. Before anything is measured as many
 random writes are made without a sync as the disk has blocks, {fills}; then as many as it
-has blocks (of reads, and of a raw file with syncs, fewer). Where LBS is measured with
-syncs, {settle} more are made with them before, because lone synced writes leave emptier
-segments. **~ is extrapolated**: random writes in place
+has blocks (of reads, of a raw file with syncs, and of eight writers fewer). Where one
+writer syncs to LBS and its cleaner runs, {settle} more are made with syncs before, because
+they leave emptier segments. **~ is extrapolated**: random writes in place
 to more than 256 MiB (but on class4-2013), where no measurement was found, and all of
 a2-cache. The log's own figures rest on sequential speeds and random reads, which were
 measured. Eight writers are threads, so what shares a sync differs from run to run, the
@@ -422,7 +425,7 @@ def write(kept, path, plots):
         print(METHOD.format(disk=r.run("raw disk")["disk"] >> 20,
                             fills="once" if fills == 1 else f"{fills} times over",
                             settle=r.run("lbs steady sync 1").get("settle", 0)), file=f)
-        for section in random_writes, synced, reads, others, targets, inside, internal:
+        for section in random_writes, synced, compressed, reads, others, targets, inside, internal:
             for line in section(r):
                 print(line, file=f)
         for name, title in PLOTS:
