@@ -13,23 +13,27 @@
 
 #define STEPS 32
 
-/* What blocks become that get shorter: of each 32nd of them, by length, the longest
- * (the first: the shortest of all). as_is: the share of those that stay as they are.
- * Measured by bench/zip.sh --lengths. */
+/* What blocks become that get shorter: of each 32nd of them, by length, the
+ * longest (the first: the shortest of all). as_is: the share of those that stay
+ * as they are. Measured by bench/zip.sh --lengths. */
 struct lengths {
 	double as_is;
 	uint16_t step[STEPS + 1];
 };
 
 static const struct lengths lengths_of[] = {
-	[LBS_COMPRESS_LZ4] = { 0.0623, { 26, 80, 104, 260, 542, 680, 837,
-		991, 1131, 1243, 1343, 1417, 1488, 1563, 1645, 1728, 1811,
-		1892, 1973, 2058, 2144, 2232, 2321, 2409, 2500, 2597, 2711,
-		2847, 2991, 3127, 3260, 3410, 3968 } },
-	[LBS_COMPRESS_ZSTD] = { 0.0553, { 19, 77, 99, 205, 327, 427, 507, 578,
-		650, 724, 800, 885, 970, 1054, 1132, 1204, 1273, 1344, 1415,
-		1485, 1560, 1635, 1719, 1812, 1910, 2029, 2169, 2320, 2472,
-		2618, 2754, 2925, 3961 } },
+	[LBS_COMPRESS_LZ4] = { 0.0623,
+			       { 26,   80,   104,  260,	 542,  680,  837,
+				 991,  1131, 1243, 1343, 1417, 1488, 1563,
+				 1645, 1728, 1811, 1892, 1973, 2058, 2144,
+				 2232, 2321, 2409, 2500, 2597, 2711, 2847,
+				 2991, 3127, 3260, 3410, 3968 } },
+	[LBS_COMPRESS_ZSTD] = { 0.0553,
+				{ 19,	77,   99,   205,  327,	427,  507,
+				  578,	650,  724,  800,  885,	970,  1054,
+				  1132, 1204, 1273, 1344, 1415, 1485, 1560,
+				  1635, 1719, 1812, 1910, 2029, 2169, 2320,
+				  2472, 2618, 2754, 2925, 3961 } },
 };
 
 static uint64_t
@@ -106,7 +110,8 @@ measure(FILE *f, const char *name, int method)
 	       1 - (double)shorter / (double)(all ? all : 1));
 	for (n = 0; n < BLOCK_BYTES && step <= STEPS; n++) {
 		seen += count[n];
-		while (step <= STEPS && seen && seen * STEPS >= shorter * (uint64_t)step)
+		while (step <= STEPS && seen &&
+		       seen * STEPS >= shorter * (uint64_t)step)
 			printf(" %zu%s", n, step++ < STEPS ? "," : " } }\n");
 	}
 }
