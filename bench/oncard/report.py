@@ -160,6 +160,9 @@ def sync_targets(r, method=None):
                        f"are {c['card_written'] / n / 1024:.1f} KiB in "
                        f"{c['card_writes'] / n:.2f} writes, {c['read_seconds'] / n * 1e3:.2f} the "
                        f"cleaner's reads; raw writes 4 KiB anywhere in {1e3 / raw:.2f} ms")
+                if c["stalled_seconds"] > 0.03 * c["seconds"]:
+                    why += (f"; {c['stalled_seconds'] / n * 1e3:.2f} ms are the card's own "
+                            f"collecting (its WA {c['card_wa']:.2f})")
                 if most < wanted * raw:
                     why = (f"**out of reach: of this card {pages[0]} KiB in sequence, each synced, take "
                            f"{1e3 / most:.2f} ms: at most {most / raw:.2f}**; " + why)

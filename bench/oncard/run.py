@@ -40,7 +40,7 @@ WARM = DISK * 256 * (1 if QUICK else 3)     # random writes: so many times the d
 FILL = DISK * 256                           # and once, measured
 SYNCED = 5000 if QUICK else 20000
 # A log in which each write is synced has emptier segments: so many of these come before.
-SETTLE = SYNCED if QUICK else FILL
+SETTLE = SYNCED if QUICK else 2 * FILL
 STEADY = SYNCED if QUICK else FILL
 ZIPS = ("lz4", "zstd")
 SEED = 1
