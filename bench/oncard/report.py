@@ -460,6 +460,7 @@ set yrange [1:20000]
 RAW, RAW_SPAN, HELD = "#b8b8b8", "#787878", "#404040"
 GOCRYPTFS = "#c08040"
 LBS, LBS_OTHER, LBS_THIRD = "#103c70", "#3a78b8", "#90bce4"
+ZIPPED = "#2a9070"
 CARDS = ("#7b3294", "#008a6e", "#56a0d8", "#d98a00", "#a08a00", "#205080", "#c03028")
 
 
@@ -510,6 +511,7 @@ def plot(r, where):
             ("raw file, 100 MiB of it", RAW_SPAN, rate("raw 100M sync 1")),
             ("gocryptfs, 100 MiB of it", GOCRYPTFS, rate("gocryptfs 100M sync 1")),
             ("LBS, whole disk, log 50 % live", LBS, rate("lbs steady sync 1")),
+            ("LBS with zstd, the same", ZIPPED, rate("lbs steady sync 1 zstd")),
             ("LBS, log has room", LBS_OTHER, rate("lbs burst sync 1")),
             ("LBS, log has room, 8 writers", LBS_THIRD, r.lbs_writers))),
         "utilisation": by_utilisation(r),
