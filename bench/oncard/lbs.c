@@ -194,6 +194,8 @@ lbs_report(struct target *t, json_t *to)
 	uint64_t now[LBS_STAT_COUNT];
 
 	lbs_store_stat(s->lbs, now);
+	/* Frames that the cleaner could not use: then this measures nothing. */
+	must(now[LBS_STAT_INTEGRITY_ERRORS] ? LBS_EDAMAGED : 0, "clean");
 	for (int i = 0; i < LBS_STAT_SEGMENTS_TOTAL; i++)
 		json_object_set_new(
 			to, lbs_stat_name(i),

@@ -6,6 +6,7 @@ figures are. Must never print a figure that no run gave.
 
   run.py [--report]        --report: tables and plots from the results of the last run
   QUICK=1: fewer and shorter runs, reported in build/bench only
+  Runs with compression keep the whole log in memory: 2.2 GiB, with QUICK=1 half.
   ONLY=lbs: runs of LBS alone, or those whose names begin so (ONLY="lbs burst"); the
   other results are those of the last run
 """
