@@ -116,6 +116,7 @@ UNIT_RUNS  = $(foreach t,$(UNIT),"unit/$(t)=$(TESTBIN)/unit/$(t)")
 LAB_RUNS   = $(foreach t,$(LAB_PARTS) $(STORES) $(TAMPERS) $(DOCS),"$(subst _,-,$(t))=$(TESTBIN)/$(t)_test") \
              "tools=$(TESTBIN)/tools_test" "salvage=$(TESTBIN)/salvage_test" "sdcard=$(TESTBIN)/sdcard_test" "sdcard-cut=$(TESTBIN)/sdcard_cut_test" "oncard=$(TESTBIN)/oncard_test" \
              "oncard-lbs=$(BUILD)/bench/oncard/oncard target=lbs disk=64M util=0.5 sync=32 warm=40000 ops=2000" \
+             "oncard-zip=$(BUILD)/bench/oncard/oncard target=lbs disk=64M util=0.5 compress=zstd sync=1 warm=80000 ops=2000" \
              "io-error=$(TESTBIN)/io_error_test --json $(BUILD)/io-error.json" "oom=$(TESTBIN)/oom_test --json $(BUILD)/oom.json" \
              "tamper-quick=$(TESTBIN)/tamper_test" "tamper-posix=$(TESTBIN)/tamper_posix_test"
 CONFORMANCE_RUNS = $(foreach d,library queue nbd fuse,"conformance/$(d)=LBS_BUILD_ROOT=$(OUT) $(TESTBIN)/conformance_test $(d)")

@@ -52,4 +52,4 @@ SDCARD_SRC := bench/sdcard/preset.c bench/sdcard/curve.c bench/sdcard/block.c be
 SDCARD_DEVICE_SRC := $(SDCARD_SRC) bench/sdcard/device.c
 SDCARD_PLUGIN_SRC := $(SDCARD_DEVICE_SRC) bench/sdcard/backing.c bench/sdcard/pace.c bench/sdcard/plugin.c
 ONCARD_SRC := $(filter-out bench/sdcard/report.c,$(SDCARD_SRC)) bench/thin.c bench/nocipher.c \
-              bench/oncard/host.c bench/oncard/raw.c bench/oncard/lbs.c bench/oncard/main.c
+              bench/oncard/host.c bench/oncard/raw.c bench/oncard/lbs.c bench/oncard/blocks.c bench/oncard/main.c

@@ -228,7 +228,7 @@ run(struct run *r)
 	seed = 88172645463325252ull;
 	t->base.ops = &thin_ops;
 	if (thin_init(&t->thin, (uint64_t)r->segments * segment_bytes,
-		      segment_bytes) ||
+		      segment_bytes, 0) ||
 	    !mkdtemp(dir))
 		must(LBS_ENOMEM, "make room for the card");
 	snprintf(path, sizeof path, "%s/corp.lbs", dir);

@@ -9,14 +9,17 @@
 #include "liblbs/store/internal.h"
 
 int
-thin_init(struct thin *t, uint64_t capacity_bytes, uint32_t segment_bytes)
+thin_init(struct thin *t, uint64_t capacity_bytes, uint32_t segment_bytes,
+	  int whole)
 {
 	uint32_t tail = index_tail_bytes(room_segment_blocks(segment_bytes));
 
 	t->segment_bytes = segment_bytes;
-	t->tail_bytes = (tail + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+	t->head_bytes = whole ? segment_bytes : PAGE_BYTES;
+	t->tail_bytes =
+		whole ? 0 : (tail + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
 	t->kept = calloc(capacity_bytes / segment_bytes,
-			 PAGE_BYTES + t->tail_bytes);
+			 t->head_bytes + t->tail_bytes);
 	return t->kept ? 0 : -1;
 }
 
@@ -32,10 +35,10 @@ copy_in_segment(struct thin *t, uint64_t segment, uint32_t at, uint8_t *buf,
 {
 	const struct {
 		uint32_t from, to, place;
-	} zones[2] = { { 0, PAGE_BYTES, 0 },
+	} zones[2] = { { 0, t->head_bytes, 0 },
 		       { t->segment_bytes - t->tail_bytes, t->segment_bytes,
-			 PAGE_BYTES } };
-	uint8_t *kept = t->kept + segment * (PAGE_BYTES + t->tail_bytes);
+			 t->head_bytes } };
+	uint8_t *kept = t->kept + segment * (t->head_bytes + t->tail_bytes);
 
 	for (int z = 0; z < 2; z++) {
 		uint32_t from = at > zones[z].from ? at : zones[z].from;

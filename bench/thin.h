@@ -12,12 +12,14 @@
 /* Contents of chunk files that follow each other; not thread-safe in one
  * segment. */
 struct thin {
-	uint32_t segment_bytes, tail_bytes;
+	uint32_t segment_bytes, head_bytes, tail_bytes;
 	uint8_t *kept; /* of each segment: its first page and its tail */
 };
 
-/* 0 or -1 without memory. */
-int thin_init(struct thin *t, uint64_t capacity_bytes, uint32_t segment_bytes);
+/* whole: everything is kept, as is needed where blocks are compressed and the engine
+ * reads back how long they are. 0 or -1 without memory. */
+int thin_init(struct thin *t, uint64_t capacity_bytes, uint32_t segment_bytes,
+	      int whole);
 void thin_free(struct thin *t);
 /* Copies what is kept of [at, at + len) from or to buf; at counts over all
  * chunk files. What is not kept is left as it is in buf. */

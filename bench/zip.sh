@@ -5,6 +5,8 @@
 # Must never judge by time: it prints what it saw.
 #
 #   bench/zip.sh [--json FILE]        QUICK=1: 96 MiB of files instead of 512
+#   bench/zip.sh --lengths            what the image's blocks become, for
+#                                     bench/oncard/blocks.c
 #
 # Rates come from rounds that alternate between the methods, as median and range;
 # bytes are exact.
@@ -12,6 +14,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 json=""
+lengths=build/bench/oncard/oncard
+[ "${1:-}" != --lengths ] || [ -x $lengths ] || { echo "zip.sh: $lengths is missing: make bench-tools" >&2; exit 1; }
 [ "${1:-}" != --json ] || json=${2:?--json needs a file}
 if [ -n "${QUICK:-}" ]; then
 	rounds=1 mib=96
@@ -36,6 +40,11 @@ awk -v n=$((mib > 256 ? 5 : 25)) -v room=$((mib << 20)) 'NR % n == 1 {
 tar -C / -cf - -T "$ram/some" 2>/dev/null | tar -C "$ram/tree" -xf -
 mke2fs -q -t ext4 -b 4096 -i 4096 -d "$ram/tree" "$ram/image" $((mib * 3 / 2))M
 rm -rf "$ram/tree"
+if [ "${1:-}" = --lengths ]; then
+	say ""
+	$lengths lengths "$ram/image"
+	exit
+fi
 
 # figure NAME METHOD VALUE
 figure() { echo "$*" >>"$seen"; }

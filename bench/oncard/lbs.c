@@ -6,12 +6,14 @@
  * the card's time.
  */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "bench/idle.h"
+#include "bench/oncard/blocks.h"
 #include "bench/oncard/target.h"
 #include "bench/thin.h"
 #include "lbs.h"
@@ -30,6 +32,8 @@ struct store {
 	char dir[64];
 	lbs_store *lbs;
 	lbs_vdisk *vdisk;
+	int compress;
+	_Atomic uint64_t seed; /* of what is written next */
 	uint64_t before[LBS_STAT_COUNT];
 };
 
@@ -149,9 +153,15 @@ static const struct medium_ops card_ops = {
 static void
 lbs_write(struct target *t, uint64_t offset, uint32_t len)
 {
-	static const uint8_t buf[1 << 20];
+	static __thread uint8_t buf[1 << 20];
+	struct store *s = (struct store *)t;
+	uint64_t random;
 
-	must(lbs_vdisk_write(((struct store *)t)->vdisk, buf, len, offset, 0),
+	if (s->compress) {
+		random = atomic_fetch_add(&s->seed, 1) << 16;
+		blocks_fill(&random, s->compress, buf, len);
+	}
+	must(lbs_vdisk_write(s->vdisk, buf, len, offset, 0),
 	     "write");
 }
 
@@ -184,6 +194,8 @@ lbs_report(struct target *t, json_t *to)
 	uint64_t now[LBS_STAT_COUNT];
 
 	lbs_store_stat(s->lbs, now);
+	/* Frames that the cleaner could not use: then this measures nothing. */
+	must(now[LBS_STAT_INTEGRITY_ERRORS] ? LBS_EDAMAGED : 0, "clean");
 	for (int i = 0; i < LBS_STAT_SEGMENTS_TOTAL; i++)
 		json_object_set_new(
 			to, lbs_stat_name(i),
@@ -286,7 +298,10 @@ target_lbs(struct host *h, const struct target_lbs *how)
 				"this size at this utilisation\n");
 		exit(1);
 	}
-	if (thin_init(&s->thin, create.capacity_bytes, segment))
+	/* The cleaner needs to be told the lengths of frames. */
+	s->compress = create.compress = how->compress;
+	if (thin_init(&s->thin, create.capacity_bytes, segment,
+		      how->compress != LBS_COMPRESS_NONE))
 		must(LBS_ENOMEM, "memory");
 	snprintf(s->dir, sizeof s->dir, "/dev/shm/lbs-oncard.XXXXXX");
 	if (!mkdtemp(s->dir))

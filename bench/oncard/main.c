@@ -10,16 +10,20 @@
  * 1G) span=SIZE            what random requests fall into           (the disk)
  *     util=SHARE           LBS: live blocks by what segments hold   (0.7)
  *     segment=SIZE         LBS: of a segment      (as `lbs create` chooses)
+ *     compress=lz4|zstd    LBS: blocks compress as a file system's  (none)
  *     skew=0|1             9 in 10 requests to a tenth of the span  (0)
+ *     request=SIZE         of sequential work                       (1M)
  *     sync=N               a flush after each N writes; 0: none     (0)
  *     every=SECONDS        a flush when so much of the first card's time has
  * passed writers=N            N writers that each flush after each write
  *     warm=N, ops=N        requests before, and measured
+ *     settle=N             N more before, with flushes as they will be (0)
  *     preset=NAME|all      the cards                                (all)
  *     card=SIZE            of each card                             (8G)
  *     shift=SIZE           files begin so far behind an aligned place  (0)
  *     seed=N
  *   oncard presets         what cards there are, as JSON
+ *   oncard lengths IMAGE   what its blocks compress to, for blocks.c
  */
 #include <math.h>
 #include <stdio.h>
@@ -27,7 +31,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "bench/oncard/blocks.h"
 #include "bench/oncard/target.h"
+#include "lbs.h"
 
 #define MIB   (1u << 20)
 #define BLOCK 4096u
@@ -41,8 +47,9 @@ struct spec {
 	const char *target, *preset;
 	enum work work;
 	uint64_t buffered, disk, span, card, segment, sync, writers, warm, ops;
-	uint64_t seed, shift, skew;
+	uint64_t seed, shift, skew, request, settle;
 	double util, every;
+	int compress;
 };
 
 struct run {
@@ -78,6 +85,22 @@ size_of(const char *text)
 	return (uint64_t)(unit ? ldexp(v, 10 * (int)(unit - "KMG" + 1)) : v);
 }
 
+static const char *const compress_name[] = {
+	[LBS_COMPRESS_NONE] = "none",
+	[LBS_COMPRESS_LZ4] = "lz4",
+	[LBS_COMPRESS_ZSTD] = "zstd",
+};
+
+static int
+compression(const char *name)
+{
+	for (int i = LBS_COMPRESS_NONE; i <= LBS_COMPRESS_ZSTD; i++)
+		if (strcmp(name, compress_name[i]) == 0)
+			return i;
+	usage(name);
+	return 0;
+}
+
 static void
 set(struct spec *s, const char *key, const char *value)
 {
@@ -91,6 +114,7 @@ set(struct spec *s, const char *key, const char *value)
 		{ "warm", &s->warm },	      { "ops", &s->ops },
 		{ "seed", &s->seed },	      { "skew", &s->skew },
 		{ "segment", &s->segment },   { "shift", &s->shift },
+		{ "request", &s->request },   { "settle", &s->settle },
 	};
 
 	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
@@ -106,6 +130,8 @@ set(struct spec *s, const char *key, const char *value)
 		s->util = atof(value);
 	} else if (strcmp(key, "every") == 0) {
 		s->every = atof(value);
+	} else if (strcmp(key, "compress") == 0) {
+		s->compress = compression(value);
 	} else if (strcmp(key, "work") == 0) {
 		int w = 0;
 
@@ -128,6 +154,7 @@ options(int argc, char **argv)
 			  .card = 8ull << 30,
 			  .util = 0.7,
 			  .ops = 10000,
+			  .request = MIB,
 			  .seed = 1 };
 
 	for (int i = 1; i < argc; i++) {
@@ -141,6 +168,7 @@ options(int argc, char **argv)
 	if (!s.span)
 		s.span = s.disk;
 	if (s.span > s.disk || s.span < MIB || s.disk % MIB || !s.ops ||
+	    !s.request || s.request % BLOCK || MIB % s.request ||
 	    !(s.util > 0 && s.util < 1))
 		usage("sizes");
 	return s;
@@ -175,7 +203,7 @@ next_offset(struct run *r)
 {
 	uint64_t at = r->next;
 
-	r->next = (at + MIB) % (r->spec.span / MIB * MIB);
+	r->next = (at + r->spec.request) % (r->spec.span / MIB * MIB);
 	return at;
 }
 
@@ -203,10 +231,10 @@ request(struct run *r, enum work work)
 		t->read(t, random_offset(r), BLOCK);
 		return;
 	case SEQREAD:
-		t->read(t, next_offset(r), MIB);
+		t->read(t, next_offset(r), (uint32_t)r->spec.request);
 		return;
 	case SEQWRITE:
-		t->write(t, next_offset(r), MIB);
+		t->write(t, next_offset(r), (uint32_t)r->spec.request);
 		break;
 	case MIXED:
 		if (draw(r, 10) < 7) {
@@ -280,12 +308,15 @@ several(struct run *r)
  * ------------------------------------------------------------------------------
  */
 
-/* Random writes without a sync, in the measured pattern. */
+/* Random writes without a sync, in the measured pattern; then as they will be
+ * measured: a log in which each write was synced has other segments. */
 static void
 warm(struct run *r)
 {
 	for (uint64_t i = 0; i < r->spec.warm; i++)
 		r->target->write(r->target, random_offset(r), BLOCK);
+	for (uint64_t i = 0; i < r->spec.settle; i++)
+		request(r, RANDWRITE);
 	r->target->flush(r->target);
 	host_drop(&r->host);
 }
@@ -317,7 +348,7 @@ prepare(struct run *r)
 		r->target = target_raw(&r->host, s->buffered, gocryptfs);
 	} else if (strcmp(s->target, "lbs") == 0) {
 		struct target_lbs how = { s->disk, s->segment, s->util,
-					  s->writers > 0 };
+					  s->writers > 0, s->compress };
 
 		r->target = target_lbs(&r->host, &how);
 	} else {
@@ -389,7 +420,9 @@ result(struct run *r, int k)
 	const struct sdcard_counts *n = sdcard_counts(c);
 	enum work work = r->spec.work;
 	double bytes = (double)r->spec.ops *
-		       (work == SEQWRITE || work == SEQREAD ? MIB : BLOCK);
+		       (double)(work == SEQWRITE || work == SEQREAD
+					? r->spec.request
+					: BLOCK);
 	double seconds = (double)(sdcard_now(c) - r->begun[k]) / 1e9;
 	json_t *o = json_pack("{sssfsfsf}", "preset", sdcard_params_of(c)->name,
 			      "seconds", seconds, "ops_per_s",
@@ -429,14 +462,17 @@ print(struct run *r, json_t *store)
 	for (int k = 0; k < r->host.cards; k++)
 		json_array_append_new(cards, result(r, k));
 	o = json_pack(
-		"{sssssIsIsIsfsIsIsIsIsIso}", "target", r->spec.target, "work",
+		"{sssssIsIsIsfsIsIsIsIsIsIso}", "target", r->spec.target, "work",
 		work_name[r->spec.work], "buffered",
 		(json_int_t)r->spec.buffered, "disk", (json_int_t)r->spec.disk,
 		"span", (json_int_t)r->spec.span, "util", r->spec.util, "skew",
 		(json_int_t)r->spec.skew, "sync", (json_int_t)r->spec.sync,
 		"writers", (json_int_t)r->spec.writers, "ops",
 		(json_int_t)r->spec.ops, "warm", (json_int_t)r->spec.warm,
-		"cards", cards);
+		"settle", (json_int_t)r->spec.settle, "cards", cards);
+	if (r->spec.compress)
+		json_object_set_new(o, "compress",
+				    json_string(compress_name[r->spec.compress]));
 	if (json_object_size(store))
 		json_object_set(o, "store", store);
 	json_dumpf(o, stdout, JSON_COMPACT | JSON_REAL_PRECISION(8));
@@ -469,6 +505,8 @@ main(int argc, char **argv)
 
 	if (argc == 2 && strcmp(argv[1], "presets") == 0)
 		return list_presets();
+	if (argc == 3 && strcmp(argv[1], "lengths") == 0)
+		return blocks_measure(argv[2]) ? 1 : 0;
 	r = (struct run){ .spec = options(argc, argv) };
 	ignored = json_object();
 	store = json_object();

@@ -6,6 +6,7 @@ figures are. Must never print a figure that no run gave.
 
   run.py [--report]        --report: tables and plots from the results of the last run
   QUICK=1: fewer and shorter runs, reported in build/bench only
+  Runs with compression keep the whole log in memory: 2.2 GiB, with QUICK=1 half.
   ONLY=lbs: runs of LBS alone, or those whose names begin so (ONLY="lbs burst"); the
   other results are those of the last run
 """
@@ -39,6 +40,10 @@ USUAL = 0.7
 WARM = DISK * 256 * (1 if QUICK else 3)     # random writes: so many times the disk
 FILL = DISK * 256                           # and once, measured
 SYNCED = 5000 if QUICK else 20000
+# A log in which each write is synced has emptier segments: so many of these come before.
+SETTLE = SYNCED if QUICK else 2 * FILL
+STEADY = SYNCED if QUICK else FILL
+ZIPS = ("lz4", "zstd")
 SEED = 1
 
 
@@ -61,6 +66,10 @@ def jobs(cards):
     """(label, arguments) of every run of oncard; labels are looked up by the report."""
     yield oncard("raw seqwrite", target="raw", work="seqwrite", warm=0, ops=DISK)
     yield oncard("raw seqread", target="raw", work="seqread", warm=0, ops=DISK)
+    # What the card takes for the pages of one write of a log, each with its sync.
+    for request in "4K", "8K":
+        yield oncard(f"raw seqwrite {request}", target="raw", work="seqwrite", warm=0,
+                     request=request, sync=1, ops=SYNCED)
     yield oncard("raw 100M", target="raw", span=f"{SPAN}M")
     yield oncard("raw disk", target="raw")
     yield oncard("raw-buffered 100M", target="raw", buffered="64M", span=f"{SPAN}M")
@@ -78,6 +87,8 @@ def jobs(cards):
                      segment=f"{segment}M")
         yield oncard(f"lbs aligned {segment}", target="lbs", util=USUAL,
                      segment=f"{segment}M")
+    for method in ZIPS:
+        yield oncard(f"lbs zipped {method}", target="lbs", util=USUAL, compress=method)
     yield oncard("raw skew", target="raw", skew=1)
     yield oncard("lbs skew", target="lbs", util=USUAL, skew=1)
     if not QUICK:
@@ -87,14 +98,21 @@ def jobs(cards):
                      util=USUAL, warm=WHOLE_LBS * 256 * 2, ops=WHOLE_LBS * 256)
     for span, name in ((SPAN, "100M"), (DISK, "disk")):
         for sync in 1, 32:
-            for target in "raw", "lbs":
-                yield oncard(f"{target} {name} sync {sync}", target=target, util=USUAL,
-                             span=f"{span}M", sync=sync, ops=SYNCED)
+            yield oncard(f"raw {name} sync {sync}", target="raw", span=f"{span}M",
+                         sync=sync, ops=SYNCED)
+            yield oncard(f"lbs {name} sync {sync}", target="lbs", util=USUAL,
+                         span=f"{span}M", sync=sync, settle=SETTLE, ops=STEADY)
         yield oncard(f"gocryptfs {name} sync 1", target="gocryptfs", buffered="64M",
                      span=f"{span}M", sync=1, ops=SYNCED)
     # With room in the log, as long as the cleaner need not run; and when it must.
     yield oncard("lbs burst sync 1", target="lbs", util=0.5, sync=1, warm=0, ops=SYNCED // 2)
-    yield oncard("lbs steady sync 1", target="lbs", util=0.5, sync=1, ops=SYNCED)
+    yield oncard("lbs steady sync 1", target="lbs", util=0.5, sync=1, settle=SETTLE, ops=STEADY)
+    for method in ZIPS:
+        yield oncard(f"lbs burst sync 1 {method}", target="lbs", util=0.5, sync=1, warm=0,
+                     ops=SYNCED // 2, compress=method)
+        for kind, u in ("steady", 0.5), ("disk", USUAL):
+            yield oncard(f"lbs {kind} sync 1 {method}", target="lbs", util=u, sync=1,
+                         settle=SETTLE, ops=STEADY, compress=method)
     yield oncard("raw 100M writers", target="raw", writers=8, ops=SYNCED, span=f"{SPAN}M")
     yield oncard("raw disk writers", target="raw", writers=8, ops=SYNCED)
     for card in cards:

@@ -34,8 +34,9 @@ struct target_lbs {
 	uint64_t segment_bytes; /* 0: as lbs create chooses */
 	double utilisation;	/* live blocks by what all segments hold */
 	int threads; /* as when it is served; else all in the caller's */
+	int compress; /* LBS_COMPRESS_...; then the whole log is kept in memory */
 };
-/* A store with one vdisk; its cipher does nothing (bench/thin.h). */
+/* A store with one vdisk; its cipher does nothing (bench/nocipher.c). */
 struct target *target_lbs(struct host *h, const struct target_lbs *how);
 
 #endif
