@@ -262,6 +262,24 @@ if "${as_nobody[@]}" test -x "$lbs"; then
 	holds "a read-only card leaves no metadata" test ! -e flash/n.lbs
 	expect 1 read-only "${as_nobody[@]}" "$lbs" create -q --size 1M --data card/n ro/n.lbs
 	holds "read-only internal flash leaves no directory" test ! -e card/n
+	# Files of another owner: what to look at is said, and no flash has failed.
+	[ "$(id -u)" -ne 0 ] || chown -R 65534 flash card
+	: >flash/a.lbs.run
+	for file in flash/a.lbs flash/a.lbs.run card/a; do
+		for mode in 000 400; do
+			[ "$file $mode" != "card/a 400" ] || continue
+			chmod $mode $file
+			checks=$((checks + 1))
+			got=0
+			"${as_nobody[@]}" "$lbs" clean flash/a.lbs >out 2>err || got=$?
+			if [ $got -ne 1 ] || ! grep -q "check who owns" err; then
+				fault "clean with $file of mode $mode: status $got"
+			fi
+			chmod 700 $file
+		done
+	done
+	rm flash/a.lbs.run
+	[ "$(id -u)" -ne 0 ] || chown -R 0 flash card
 fi
 
 # --- create: fails or is stopped half way ---------------------------------------
@@ -322,6 +340,15 @@ copy; rm flash/a.lbs; sqlite3 flash/a.lbs 'CREATE TABLE t(x)'; each 1 not-a-stor
 copy; rm flash/a.lbs; mkdir flash/a.lbs
 for command in info stat list; do expect 1 not-a-store "$lbs" $command flash/a.lbs; done
 change() { sqlite3 flash/a.lbs "$1" >/dev/null; }
+# Whoever only looks leaves nothing beside the file, under whatever name.
+copy; rm -f flash/a.lbs-wal; ln flash/a.lbs flash/b.lbs
+for name in a b; do
+	for command in "$lbs info" "$lbs stat" "$lbs list" "$bin/lbsck"; do
+		# shellcheck disable=SC2086
+		unchanged expect 0 - $command flash/$name.lbs
+		holds "$command leaves no empty log" test ! -e flash/$name.lbs-wal
+	done
+done
 copy; change 'UPDATE store SET format_version=2'; each 1 newer-format
 copy; change 'UPDATE store SET features_must=1<<40'; each 1 newer-format
 copy; change 'UPDATE store SET features_may=1<<40'

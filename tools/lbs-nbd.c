@@ -238,6 +238,20 @@ is_loopback(const char *address)
 	       strcmp(address, "::1") == 0 || strcmp(address, "localhost") == 0;
 }
 
+/* Which port it came to be. */
+static int
+tell_port(struct report *report, const struct listener *listener)
+{
+	if (report->json)
+		return report_json(report,
+				   json_pack("{s:s,s:s,s:i}", "store",
+					     report->store, "address",
+					     listener->address, "port",
+					     (int)listener->port));
+	printf("%s:%u\n", listener->address, (unsigned)listener->port);
+	return report_done(report);
+}
+
 static int
 make_listener(struct settings *set, struct listener *listener)
 {
@@ -258,8 +272,7 @@ make_listener(struct settings *set, struct listener *listener)
 		rc = listener_open_tcp(&set->report, address,
 				       (uint16_t)set->port, listener);
 		if (rc == EXIT_DONE && set->port == 0)
-			printf("%s:%u\n", listener->address,
-			       (unsigned)listener->port);
+			rc = tell_port(&set->report, listener);
 		return rc;
 	}
 	if (!set->socket) {
