@@ -131,6 +131,10 @@ expect 2 invalid "$lbs" info
 expect 2 invalid "$lbs" info one two
 expect 2 invalid "$lbs" info --frobnicate flash/a.lbs
 expect 2 invalid "$lbs" create --size
+expect 2 invalid "$lbs" list ''
+expect 2 invalid "$lbs" list --data '' flash/a.lbs
+expect 16 invalid "$bin/lbsck" ''
+expect 2 invalid "$bin/lbs-fuse" flash/a.lbs ''
 expect 2 invalid "$lbs" info --json --frobnicate flash/a.lbs
 json 'd["error"]["code"] == "invalid"'
 expect 1 io bash -c "'$lbs' info flash/a.lbs >/dev/full"
@@ -156,11 +160,14 @@ for command in import export; do
 	unchanged expect 2 invalid "$lbs" $command flash/a.lbs
 	unchanged expect 2 invalid "$lbs" $command one two three
 	unchanged expect 2 invalid "$lbs" $command --vdisk
+	unchanged expect 2 invalid "$lbs" $command --data '' x y
 	for format in '' RAW 'a,b' ../x 0123456789abcdefg; do
 		unchanged expect 2 invalid "$lbs" $command "--format=$format" flash/a.lbs flash/a.lbs
 	done
 done
 unchanged expect 1 bad-image "$lbs" import ./flash/a.lbs flash/a.lbs
+expect 2 invalid "$lbs" import '' flash/a.lbs
+expect 2 invalid "$lbs" export flash/a.lbs ''
 expect 2 invalid "$lbs" export --follow-backing flash/a.lbs x.raw
 unchanged expect 1 not-found "$lbs" import none.raw flash/a.lbs
 unchanged expect 1 not-found "$lbs" export none.lbs x.raw

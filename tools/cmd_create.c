@@ -167,8 +167,6 @@ set(void *ctx, int option, const char *value)
 		return take_size(create, option, value, 512, 512,
 				 &o->size_bytes);
 	case OPT_DATA:
-		if (!*value)
-			return report_usage(&create->report, "--data is empty");
 		create->data_dir = value;
 		return OPTIONS_GO;
 	case OPT_CAPACITY:

@@ -147,7 +147,7 @@ set_mount_option(void *ctx, int option, const char *value)
 static int
 take_operands(struct settings *set, int argc, char **argv, int first)
 {
-	if (argc - first == 1) {
+	if (argc - first == 1 || (argc - first == 2 && !*argv[first + 1])) {
 		set->report.store = argv[first];
 		return report_usage(&set->report,
 				    "where? name a directory to mount it on");

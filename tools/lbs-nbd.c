@@ -103,20 +103,21 @@ set_extra(struct settings *set, const char *name, const char *value)
 
 static int
 set_number(struct settings *set, int option, const char *text, int base,
-	   long most, int *number)
+	   long least, long most, int *number)
 {
 	char *end;
 	long value;
 
 	errno = 0;
 	value = strtol(text, &end, base);
-	if (errno || end == text || *end || value < 0 || value > most)
+	if (errno || end == text || *end || value < least || value > most)
 		return report_usage(&set->report,
 				    base == 8 ? "--%s %s: give an octal number "
-						"up to 0%lo"
-					      : "--%s %s: give a number up to "
-						"%ld",
-				    option_table[option].name, text, most);
+						"from %lo to 0%lo"
+					      : "--%s %s: give a number from "
+						"%ld to %ld",
+				    option_table[option].name, text, least,
+				    most);
 	*number = (int)value;
 	return OPTIONS_GO;
 }
@@ -136,7 +137,7 @@ set_group(struct settings *set, const char *text)
 				    "--socket-group %s: no such "
 				    "group",
 				    text);
-	if (set_number(set, OPT_GROUP, text, 10, INT_MAX, &number) !=
+	if (set_number(set, OPT_GROUP, text, 10, 0, INT_MAX, &number) !=
 	    OPTIONS_GO)
 		return EXIT_USAGE;
 	set->group = (gid_t)number;
@@ -171,12 +172,12 @@ set_option(void *ctx, int option, const char *value)
 		set->socket = serving_absolute(&set->report, value);
 		return OPTIONS_GO;
 	case OPT_PORT:
-		return set_number(set, option, value, 10, 65535, &set->port);
+		return set_number(set, option, value, 10, 0, 65535, &set->port);
 	case OPT_BIND:
 		set->bind = value;
 		return OPTIONS_GO;
 	case OPT_MODE:
-		return set_number(set, option, value, 8, 0777, &set->mode);
+		return set_number(set, option, value, 8, 0, 0777, &set->mode);
 	case OPT_GROUP:
 		return set_group(set, value);
 	case OPT_VDISK:
@@ -197,7 +198,7 @@ set_option(void *ctx, int option, const char *value)
 		return OPTIONS_GO;
 	case OPT_THREADS:
 		set->config.threads = value;
-		return set_number(set, option, value, 10, 1024, &number);
+		return set_number(set, option, value, 10, 1, 1024, &number);
 	case OPT_TLS:
 		return set_tls(set, value);
 	case OPT_TLS_CERTIFICATES:
