@@ -138,6 +138,21 @@ expect 2 invalid "$bin/lbs-fuse" flash/a.lbs ''
 expect 2 invalid "$lbs" info --json --frobnicate flash/a.lbs
 json 'd["error"]["code"] == "invalid"'
 expect 1 io bash -c "'$lbs' info flash/a.lbs >/dev/full"
+expect 8 io bash -c "'$bin/lbsck' --help >/dev/full"
+expect 1 io bash -c "'$lbs' create --size 1M --data card/full flash/full.lbs >/dev/full"
+holds "and there is a store all the same" grep -q "made all the same" err
+expect 0 - "$lbs" list flash/full.lbs
+# No file of the store gets the number of a descriptor that was closed, and with
+# it what is said there.
+for closed in "<&-" ">&-" "2>&-" "<&- >&- 2>&-"; do
+	bash -c "'$lbs' create --size 1M --data card/c flash/c.lbs $closed" >out 2>err
+	bash -c "'$lbs' clean flash/c.lbs $closed" >out 2>err
+	bash -c "'$bin/lbs-nbd' --verbose --run true flash/c.lbs $closed" >out 2>err
+	expect 0 - "$bin/lbsck" --scrub flash/c.lbs
+	holds "nothing was said into the card with $closed" \
+		bash -c '! grep -qa "lbs\|nbdkit" card/c/* flash/c.lbs.run'
+	rm -r card/c flash/c.lbs*
+done
 
 # --- what this build does not have --------------------------------------------
 copy

@@ -18,6 +18,7 @@
 #include "tools/common/keyopt.h"
 #include "tools/common/options.h"
 #include "tools/common/serving.h"
+#include "tools/common/stdio.h"
 #include "tools/fuse_options.h"
 
 #define THREADS 8
@@ -282,6 +283,7 @@ main(int argc, char **argv)
 	};
 	int first, rc;
 
+	stdio_begin(EXIT_FAILED);
 	if (is_mount)
 		set.report.program = "mount.lbs";
 	set.options.uid = getuid();

@@ -15,6 +15,7 @@
 #include "tools/common/keyopt.h"
 #include "tools/common/options.h"
 #include "tools/common/serving.h"
+#include "tools/common/stdio.h"
 #include "tools/nbd_serve.h"
 
 enum {
@@ -315,6 +316,7 @@ main(int argc, char **argv)
 	struct listener listener;
 	int first, rc;
 
+	stdio_begin(EXIT_FAILED);
 	rc = options_parse(&set.report, &command, argc, argv, set_option, &set,
 			   &first);
 	if (rc == OPTIONS_GO)
