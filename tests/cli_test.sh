@@ -150,7 +150,7 @@ for closed in "<&-" ">&-" "2>&-" "<&- >&- 2>&-"; do
 	bash -c "'$bin/lbs-nbd' --verbose --run true flash/c.lbs $closed" >out 2>err
 	expect 0 - "$bin/lbsck" --scrub flash/c.lbs
 	holds "nothing was said into the card with $closed" \
-		bash -c '! grep -qa "lbs\|nbdkit" card/c/* flash/c.lbs.run'
+		bash -c '! grep -qaE "(lbs|lbs-nbd|lbs clean|lbs create|nbdkit): " card/c/* flash/c.lbs.run'
 	rm -r card/c flash/c.lbs*
 done
 
