@@ -23,8 +23,9 @@ INSTALL_BIN   := $(filter-out $(INSTALL_SBIN) $(INSTALL_MOUNT) %.so,$(PROGRAMS))
 # What is of a program that is not built is not installed.
 UNBUILT       := $(if $(filter lbs-fuse,$(PROGRAMS)),,lbs-fuse%)
 INSTALL_MAN   := $(addprefix man/,$(filter-out $(UNBUILT),$(notdir $(wildcard man/*.1 man/*.3 man/*.7 man/*.8))))
-INSTALL_DOC   := README.md CHANGELOG.md LICENSE FORMAT.md DESIGN.md SECURITY.md $(wildcard docs/*.md)
-INSTALL_EXAMPLES := $(wildcard examples/*.c) $(wildcard systemd/*.env)
+# With the names they have here: they point to each other.
+INSTALL_DOC   := README.md CHANGELOG.md LICENSE FORMAT.md DESIGN.md SECURITY.md bench/RESULTS.md bench/sdcard/README.md \
+                 $(wildcard docs/*.md docs/*.svg docs/bench/*.svg examples/*.c systemd/*.env)
 INSTALL_UNITS := $(filter-out $(UNBUILT),$(patsubst systemd/%.in,%,$(wildcard systemd/*.in)))
 
 SONAME := liblbs.so.0
@@ -88,8 +89,7 @@ install: all ## install below PREFIX (/usr/local), into DESTDIR if given
 	install -d $(DESTDIR)$(SYSUSERSDIR) $(DESTDIR)$(TMPFILESDIR)
 	install -m 644 systemd/lbs.sysusers $(DESTDIR)$(SYSUSERSDIR)/lbs.conf
 	install -m 644 systemd/lbs.tmpfiles $(DESTDIR)$(TMPFILESDIR)/lbs.conf
-	$(call EACH,$(INSTALL_DOC),$(DOCDIR),644)
-	$(call EACH,$(INSTALL_EXAMPLES),$(DOCDIR)/examples,644)
+	for f in $(INSTALL_DOC); do install -D -m 644 $$f $(DESTDIR)$(DOCDIR)/$$f || exit 1; done
 
 # Directories only if they are empty and were not there for others.
 uninstall: ## remove what install installed
@@ -99,8 +99,8 @@ uninstall: ## remove what install installed
 		$(INCLUDEDIR)/lbs.h $(INSTALL_UNITS:%=$(UNITDIR)/%) $(SYSUSERSDIR)/lbs.conf $(TMPFILESDIR)/lbs.conf \
 		$(foreach s,1 3 7 8,$(addprefix $(MANDIR)/man$(s)/,$(notdir $(filter %.$(s),$(INSTALL_MAN))))) \
 		$(addprefix $(COMPLETIONDIR)/,$(INSTALL_BIN) $(INSTALL_SBIN)) \
-		$(addprefix $(DOCDIR)/,$(notdir $(INSTALL_DOC))) \
-		$(addprefix $(DOCDIR)/examples/,$(notdir $(INSTALL_EXAMPLES))))
-	-cd $(DESTDIR)/ && rmdir -p --ignore-fail-on-non-empty $(patsubst /%,%,$(DOCDIR)/examples $(COMPLETIONDIR) \
+		$(INSTALL_DOC:%=$(DOCDIR)/%))
+	-cd $(DESTDIR)/ && rmdir -p --ignore-fail-on-non-empty $(patsubst /%,%,$(DOCDIR:%=%/examples) $(DOCDIR:%=%/systemd) \
+		$(DOCDIR:%=%/docs/bench) $(DOCDIR:%=%/bench/sdcard) $(COMPLETIONDIR) \
 		$(NBDKIT_PLUGINDIR) $(LIBDIR)/pkgconfig $(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR) $(MANDIR:%=%/man1) $(MANDIR:%=%/man3) \
 		$(MANDIR:%=%/man7) $(MANDIR:%=%/man8) $(BINDIR) $(SBINDIR) $(INCLUDEDIR)) 2>/dev/null

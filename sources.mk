@@ -25,7 +25,7 @@ LIBLBS_SRC := $(CRYPTO_SRC) $(ZIP_SRC) $(FORMAT_SRC) \
 
 COMMON_SRC := tools/common/keyopt.c tools/common/names.c tools/common/options.c \
               tools/common/progress.c tools/common/report.c tools/common/serving.c \
-              tools/common/size.c
+              tools/common/size.c tools/common/stdio.c
 SERVE_SRC  := tools/nbd_serve.c tools/nbd_child.c tools/nbd_listen.c
 LBS_SRC    := tools/lbs.c tools/cmd_create.c tools/cmd_info.c tools/cmd_stat.c tools/cmd_list.c tools/cmd_clean.c \
               tools/cmd_import.c tools/cmd_export.c tools/copy.c tools/copy_attach.c tools/image.c tools/qemu.c tools/wall.c \

@@ -221,6 +221,7 @@ run(struct run *r)
 					 .log = say };
 	uint64_t blocks = (uint64_t)(r->utilisation * r->segments *
 				     room_segment_blocks(segment_bytes)), begun;
+	uint64_t stat[LBS_STAT_COUNT];
 	lbs_store *s;
 	lbs_vdisk *v;
 
@@ -240,6 +241,16 @@ run(struct run *r)
 	create.preallocate = 1;
 	must(store_create_env(&env, "/thin", &create), "create");
 	must(store_open_env(&env, &open, &s), "open");
+	lbs_store_stat(s, stat);
+	if (stat[LBS_STAT_LIVE_BLOCKS_MAX] < blocks) {
+		fprintf(stderr,
+			"clean: %u segments are too few for a utilisation of "
+			"%.2f: beside the reserve they hold %" PRIu64
+			" live blocks, not %" PRIu64 ": give more with SEGMENTS=\n",
+			r->segments, r->utilisation,
+			stat[LBS_STAT_LIVE_BLOCKS_MAX], blocks);
+		exit(1);
+	}
 	must(lbs_vdisk_open(s, NULL, &v), "open the vdisk");
 	work(r, t, s, v, blocks);
 	lbs_vdisk_close(v);

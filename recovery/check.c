@@ -99,49 +99,96 @@ report_counts(struct checker *c, const struct survey *survey)
 static const struct {
 	const char *code;
 	int severity;
-	const char *words;
+	const char *one, *many;		/* what is so of it, or of them */
+	const char *then;
 } faults[] = {
 	[SEGMENT_UNKNOWN] = { "segment-unknown", FINDING_REPAIRABLE,
-			      "is not known to be in use: -p keeps it out of use "
-			      "until those blocks are written anew" },
-	[SEGMENT_IO] = { "card-io", FINDING_ERROR,
-			 "cannot be read: check the card" },
+			      "is not known to be in use",
+			      "are not known to be in use",
+			      "-p keeps that place out of use until those blocks "
+			      "are written anew" },
+	[SEGMENT_IO] = { "card-io", FINDING_ERROR, "cannot be read",
+			 "cannot be read", "check the card" },
 	[SEGMENT_HEADER] = { "segment-header", FINDING_REPAIRABLE,
-			     "has a damaged header: -p writes the blocks that "
-			     "can be read elsewhere" },
-	[SEGMENT_OLDER] = { "segment-older", FINDING_ERROR,
-			    "is an older copy: --scrub lists the blocks that "
-			    "cannot be read" },
+			     "has a damaged header", "have damaged headers",
+			     "-p writes the blocks that can be read elsewhere" },
+	[SEGMENT_OLDER] = { "segment-older", FINDING_ERROR, "is an older copy",
+			    "are older copies",
+			    "--scrub lists the blocks that cannot be read" },
 	[SEGMENT_NEWER] = { "segment-newer", FINDING_ERROR,
-			    "was written by a newer metadata file: --scrub lists "
-			    "the blocks that cannot be read" },
+			    "was written by a newer metadata file",
+			    "were written by a newer metadata file",
+			    "--scrub lists the blocks that cannot be read" },
 	[SEGMENT_INDEX] = { "segment-index", FINDING_REPAIRABLE,
-			    "has an index that is damaged or names fewer: -p "
-			    "writes the blocks that can be read elsewhere" },
+			    "has an index that is damaged or names fewer",
+			    "have indexes that are damaged or name fewer",
+			    "-p writes the blocks that can be read elsewhere" },
 };
+
+/* Segments one after the other with the same fault: a chunk file has hundreds.
+ * What holds nothing does not part them. */
+struct faulty {
+	int fault;
+	uint32_t first, last, count;
+	uint64_t live;
+};
+
+static void
+report_faulty(struct checker *c, const struct faulty *r)
+{
+	const struct geometry *g = &c->store->geometry;
+	char from[MEDIUM_NAME_BYTES], to[MEDIUM_NAME_BYTES];
+	char which[96], sentence[320];
+	struct finding f = { .code = faults[r->fault].code,
+			     .severity = faults[r->fault].severity,
+			     .subject = r->first + 1,
+			     .sentence = sentence };
+	int many = r->count > 1;
+
+	medium_file_name(geometry_chunk(g, r->first), from);
+	medium_file_name(geometry_chunk(g, r->last), to);
+	if (!many)
+		snprintf(which, sizeof which, "segment %u", r->first);
+	else if (r->count == r->last - r->first + 1)
+		snprintf(which, sizeof which, "segments %u to %u", r->first,
+			 r->last);
+	else
+		snprintf(which, sizeof which, "%u segments from %u to %u",
+			 r->count, r->first, r->last);
+	snprintf(sentence, sizeof sentence,
+		 "%s in %s%s%s, which hold%s %llu live block%s, %s: %s", which,
+		 from, strcmp(from, to) ? " to " : "",
+		 strcmp(from, to) ? to : "", many ? "" : "s",
+		 (unsigned long long)r->live, r->live == 1 ? "" : "s",
+		 many ? faults[r->fault].many : faults[r->fault].one,
+		 faults[r->fault].then);
+	c->fn(c->ctx, &f);
+}
 
 static void
 report_segments(struct checker *c, const struct survey *survey)
 {
-	lbs_store *s = c->store;
-	char name[MEDIUM_NAME_BYTES], sentence[256];
-	struct finding f = { .sentence = sentence };
+	struct faulty r = { .fault = SEGMENT_SOUND };
 
-	for (uint32_t i = 0; i < s->geometry.segment_count; i++) {
+	for (uint32_t i = 0; i < c->store->geometry.segment_count; i++) {
 		int fault = survey->fault[i];
 
+		if (fault == SEGMENT_SOUND && !survey->live[i])
+			continue;
+		if (r.count && fault != r.fault) {
+			report_faulty(c, &r);
+			r.count = 0;
+		}
 		if (fault == SEGMENT_SOUND)
 			continue;
-		medium_file_name(geometry_chunk(&s->geometry, i), name);
-		snprintf(sentence, sizeof sentence,
-			 "segment %u in %s, which holds %u live block%s, %s", i,
-			 name, survey->live[i], survey->live[i] == 1 ? "" : "s",
-			 faults[fault].words);
-		f.code = faults[fault].code;
-		f.severity = faults[fault].severity;
-		f.subject = i + 1;
-		c->fn(c->ctx, &f);
+		if (!r.count)
+			r = (struct faulty){ .fault = fault, .first = i };
+		r.last = i;
+		r.count++;
+		r.live += survey->live[i];
 	}
+	if (r.count)
+		report_faulty(c, &r);
 }
 
 static int

@@ -2,7 +2,8 @@
  * lost.c - what a store that goes on without a part of its log gives up: the
  * authentic records on the card beyond the end of what was replayed, as stretches
  * of the vdisks. Only what is still there can be listed; a card that lacks the
- * records themselves cannot say what they were.
+ * records themselves cannot say what they were. The cleaner's records, which are
+ * numbered apart, are copies: they give up nothing.
  */
 #include <stdio.h>
 #include <string.h>
@@ -74,6 +75,8 @@ search(struct lost *l, uint32_t segment, const uint8_t *key)
 
 	while (rc == 0) {
 		rc = scanner_search(&sc, l->end + 1, &desc, &offset);
+		if (rc == SCAN_OK && desc.recno & SERIAL_CLEANER)
+			break;
 		for (uint32_t i = 0; rc == SCAN_OK && i < desc.extent_count; i++)
 			add(l, &desc.extents[i]);
 	}

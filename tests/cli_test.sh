@@ -131,9 +131,28 @@ expect 2 invalid "$lbs" info
 expect 2 invalid "$lbs" info one two
 expect 2 invalid "$lbs" info --frobnicate flash/a.lbs
 expect 2 invalid "$lbs" create --size
+expect 2 invalid "$lbs" list ''
+expect 2 invalid "$lbs" list --data '' flash/a.lbs
+expect 16 invalid "$bin/lbsck" ''
+expect 2 invalid "$bin/lbs-fuse" flash/a.lbs ''
 expect 2 invalid "$lbs" info --json --frobnicate flash/a.lbs
 json 'd["error"]["code"] == "invalid"'
 expect 1 io bash -c "'$lbs' info flash/a.lbs >/dev/full"
+expect 8 io bash -c "'$bin/lbsck' --help >/dev/full"
+expect 1 io bash -c "'$lbs' create --size 1M --data card/full flash/full.lbs >/dev/full"
+holds "and there is a store all the same" grep -q "made all the same" err
+expect 0 - "$lbs" list flash/full.lbs
+# No file of the store gets the number of a descriptor that was closed, and with
+# it what is said there.
+for closed in "<&-" ">&-" "2>&-" "<&- >&- 2>&-"; do
+	bash -c "'$lbs' create --size 1M --data card/c flash/c.lbs $closed" >out 2>err
+	bash -c "'$lbs' clean flash/c.lbs $closed" >out 2>err
+	bash -c "'$bin/lbs-nbd' --verbose --run true flash/c.lbs $closed" >out 2>err
+	expect 0 - "$bin/lbsck" --scrub flash/c.lbs
+	holds "nothing was said into the card with $closed" \
+		bash -c '! grep -qaE "(lbs|lbs-nbd|lbs clean|lbs create|nbdkit): " card/c/* flash/c.lbs.run'
+	rm -r card/c flash/c.lbs*
+done
 
 # --- what this build does not have --------------------------------------------
 copy
@@ -156,11 +175,14 @@ for command in import export; do
 	unchanged expect 2 invalid "$lbs" $command flash/a.lbs
 	unchanged expect 2 invalid "$lbs" $command one two three
 	unchanged expect 2 invalid "$lbs" $command --vdisk
+	unchanged expect 2 invalid "$lbs" $command --data '' x y
 	for format in '' RAW 'a,b' ../x 0123456789abcdefg; do
 		unchanged expect 2 invalid "$lbs" $command "--format=$format" flash/a.lbs flash/a.lbs
 	done
 done
 unchanged expect 1 bad-image "$lbs" import ./flash/a.lbs flash/a.lbs
+expect 2 invalid "$lbs" import '' flash/a.lbs
+expect 2 invalid "$lbs" export flash/a.lbs ''
 expect 2 invalid "$lbs" export --follow-backing flash/a.lbs x.raw
 unchanged expect 1 not-found "$lbs" import none.raw flash/a.lbs
 unchanged expect 1 not-found "$lbs" export none.lbs x.raw
@@ -262,6 +284,24 @@ if "${as_nobody[@]}" test -x "$lbs"; then
 	holds "a read-only card leaves no metadata" test ! -e flash/n.lbs
 	expect 1 read-only "${as_nobody[@]}" "$lbs" create -q --size 1M --data card/n ro/n.lbs
 	holds "read-only internal flash leaves no directory" test ! -e card/n
+	# Files of another owner: what to look at is said, and no flash has failed.
+	[ "$(id -u)" -ne 0 ] || chown -R 65534 flash card
+	: >flash/a.lbs.run
+	for file in flash/a.lbs flash/a.lbs.run card/a; do
+		for mode in 000 400; do
+			[ "$file $mode" != "card/a 400" ] || continue
+			chmod $mode $file
+			checks=$((checks + 1))
+			got=0
+			"${as_nobody[@]}" "$lbs" clean flash/a.lbs >out 2>err || got=$?
+			if [ $got -ne 1 ] || ! grep -q "check who owns" err; then
+				fault "clean with $file of mode $mode: status $got"
+			fi
+			chmod 700 $file
+		done
+	done
+	rm flash/a.lbs.run
+	[ "$(id -u)" -ne 0 ] || chown -R 0 flash card
 fi
 
 # --- create: fails or is stopped half way ---------------------------------------
@@ -322,6 +362,15 @@ copy; rm flash/a.lbs; sqlite3 flash/a.lbs 'CREATE TABLE t(x)'; each 1 not-a-stor
 copy; rm flash/a.lbs; mkdir flash/a.lbs
 for command in info stat list; do expect 1 not-a-store "$lbs" $command flash/a.lbs; done
 change() { sqlite3 flash/a.lbs "$1" >/dev/null; }
+# Whoever only looks leaves nothing beside the file, under whatever name.
+copy; rm -f flash/a.lbs-wal; ln flash/a.lbs flash/b.lbs
+for name in a b; do
+	for command in "$lbs info" "$lbs stat" "$lbs list" "$bin/lbsck"; do
+		# shellcheck disable=SC2086
+		unchanged expect 0 - $command flash/$name.lbs
+		holds "$command leaves no empty log" test ! -e flash/$name.lbs-wal
+	done
+done
 copy; change 'UPDATE store SET format_version=2'; each 1 newer-format
 copy; change 'UPDATE store SET features_must=1<<40'; each 1 newer-format
 copy; change 'UPDATE store SET features_may=1<<40'

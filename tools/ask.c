@@ -90,6 +90,8 @@ ask_store(struct ask *ask, const char *command,
 		json_decref(answer);
 		return rc;
 	}
+	/* By the name that was asked for, as where nobody serves it. */
+	json_object_set_new(answer, "store", json_string(ask->report.store));
 	json_object_set_new(answer, "served", json_true());
 	*out = answer;
 	return EXIT_DONE;

@@ -26,7 +26,7 @@ static const struct option_spec options[] = {
 	{ "block-size", 0, "SIZE", "4096, the only one in this build" },
 	{ "segment-size", 0, "SIZE", "auto (by the card, see README), or a power of two from 1M to 64M" },
 	{ "chunk-size", 0, "SIZE", "of the files on the card, below 4G (1G)" },
-	{ "cipher", 0, "NAME", "chacha20poly1305 (default), aes256gcm, aegis256" },
+	{ "cipher", 0, "NAME", "chacha20poly1305 (default), aes256gcm; aegis256 is not in this build" },
 	{ "freshness", 0, "WHEN", "an older card is refused: flush (default), checkpoint" },
 	{ "compress", 0, "NAME", "blocks before encryption: none (default), lz4, zstd" },
 	{ "preallocate", 0, NULL, "write all chunk files now" },
@@ -167,8 +167,6 @@ set(void *ctx, int option, const char *value)
 		return take_size(create, option, value, 512, 512,
 				 &o->size_bytes);
 	case OPT_DATA:
-		if (!*value)
-			return report_usage(&create->report, "--data is empty");
 		create->data_dir = value;
 		return OPTIONS_GO;
 	case OPT_CAPACITY:
@@ -377,5 +375,9 @@ command_create(int argc, char **argv)
 		report_failure(report, rc);
 		return rc == LBS_EINVAL ? EXIT_USAGE : EXIT_FAILED;
 	}
-	return tell(&create);
+	rc = tell(&create);
+	if (rc != EXIT_DONE)
+		fprintf(stderr, "lbs create: %s: the store is made all the same\n",
+			report->store);
+	return rc;
 }

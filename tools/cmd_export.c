@@ -117,7 +117,7 @@ command_export(int argc, char **argv)
 	int first, rc;
 
 	rc = options_parse(&report, &spec, argc, argv, set, &copy, &first);
-	if (rc == OPTIONS_GO && argc - first < 2)
+	if (rc == OPTIONS_GO && (argc - first < 2 || !*argv[first + 1]))
 		rc = report_usage(&report, "two operands are needed: the store "
 					   "and the image");
 	if (rc == OPTIONS_GO && argc - first > 2)

@@ -142,7 +142,7 @@ command_import(int argc, char **argv)
 	int first, rc;
 
 	rc = options_parse(&report, &spec, argc, argv, set, &import, &first);
-	if (rc == OPTIONS_GO && argc - first < 2)
+	if (rc == OPTIONS_GO && (argc - first < 2 || !*argv[first]))
 		rc = report_usage(&report, "two operands are needed: the image "
 					   "and the store");
 	if (rc == OPTIONS_GO) {

@@ -16,11 +16,13 @@ static const struct {
 	{ "vdisk", "create, delete and resize vdisks",
 	  "a store has its one vdisk, 'disk'" },
 	{ "snapshot", "create, delete, list and roll back snapshots",
-	  "copy the vdisk through 'lbs-nbd' with qemu-img" },
+	  "'lbs export' copies the vdisk into an image" },
 	{ "clone", "make a vdisk from a snapshot",
-	  "copy the vdisk through 'lbs-nbd' with qemu-img" },
+	  "'lbs export' copies the vdisk, 'lbs create --from' makes a store of "
+	  "the copy" },
 	{ "resize", "change the capacity of a store",
-	  "make a larger store and copy the vdisk with qemu-img" },
+	  "'lbs export' the vdisk, and 'lbs create --from' it with another "
+	  "--capacity" },
 	{ "backup", "copy the metadata while it is served",
 	  "stop the server and copy the metadata file" },
 	{ "key", "list, add, remove, rotate and export keys",

@@ -114,12 +114,18 @@ failed(struct copy *copy, const struct qemu_run *run, const char *doing)
 		  "tells of others" },
 	};
 	const char *word = "failed", *todo = "nothing else is known";
+	const char *left = !copy->into ? "no image is left behind"
+			   : copy->fresh ? "nothing is left behind"
+			   : strcmp(doing, "comparing") == 0
+				   ? "the vdisk has the image, not all of it compared"
+				   : "the vdisk holds a part of the image, the store "
+				     "is whole";
 
 	if (run->stopped) {
 		if (copy->server.dir[0] && !copy->server.pid)
 			return EXIT_FAILED; /* the server has said it */
 		return report_error(copy->report, "cancelled",
-				    "interrupted while %s", doing);
+				    "interrupted while %s: %s", doing, left);
 	}
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
 		if (strstr(run->said, known[i].text)) {
@@ -251,6 +257,7 @@ copy_in(struct copy *copy)
 	};
 	int rc = target && nothing && tail ? EXIT_DONE : no_memory(copy);
 
+	copy->into = 1;
 	/* First, so that it is room for the image. */
 	if (rc == EXIT_DONE && rest && !copy->fresh)
 		rc = convert(copy, &zero, "clearing the rest", rest);

@@ -21,6 +21,7 @@ struct copy {
 	struct image image;
 	int no_verify;
 	int fresh;	      /* the vdisk was never written */
+	int into;	      /* copy_in's: the vdisk is the target */
 	/* The rest is copy_attach's. */
 	struct progress progress;
 	struct nbd_private server; /* pid 0: the store is served by others */

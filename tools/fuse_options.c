@@ -50,19 +50,21 @@ is_generic(const char *name)
 
 static int
 take_number(struct report *report, const char *name, const char *value,
-	    int base, unsigned long most, unsigned long *number)
+	    int base, unsigned long least, unsigned long most,
+	    unsigned long *number)
 {
 	char *end;
 
 	errno = 0;
 	*number = value ? strtoul(value, &end, base) : 0;
 	if (value && !errno && end != value && !*end && value[0] != '-' &&
-	    *number <= most)
+	    *number >= least && *number <= most)
 		return OPTIONS_GO;
 	return report_usage(report,
-			    base == 8 ? "-o %s: give an octal number up to 0%lo"
-				      : "-o %s: give a number up to %lu",
-			    name, most);
+			    base == 8 ? "-o %s=%s: give an octal number from "
+					"%lo to 0%lo"
+				      : "-o %s=%s: give a number from %lu to %lu",
+			    name, value ? value : "", least, most);
 }
 
 static int
@@ -78,20 +80,18 @@ take_own(struct report *report, struct fuse_options *o, const char *name,
 						    "directory from the root");
 		o->data_dir = strdup(value);
 	} else if (strcmp(name, "mode") == 0) {
-		rc = take_number(report, name, value, 8, 0777, &number);
+		rc = take_number(report, name, value, 8, 0, 0777, &number);
 		o->mode = (int)number;
 	} else if (strcmp(name, "uid") == 0) {
-		rc = take_number(report, name, value, 10, UINT_MAX - 1,
+		rc = take_number(report, name, value, 10, 0, UINT_MAX - 1,
 				 &number);
 		o->uid = (uid_t)number;
 	} else if (strcmp(name, "gid") == 0) {
-		rc = take_number(report, name, value, 10, UINT_MAX - 1,
+		rc = take_number(report, name, value, 10, 0, UINT_MAX - 1,
 				 &number);
 		o->gid = (gid_t)number;
 	} else if (strcmp(name, "threads") == 0) {
-		rc = take_number(report, name, value, 10, 1024, &number);
-		if (rc == OPTIONS_GO && number == 0)
-			return report_usage(report, "-o threads: at least 1");
+		rc = take_number(report, name, value, 10, 1, 1024, &number);
 		o->threads = (unsigned)number;
 	} else if (listed(key_options, name)) {
 		return keyopt_refuse(report, name);

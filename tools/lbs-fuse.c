@@ -18,6 +18,7 @@
 #include "tools/common/keyopt.h"
 #include "tools/common/options.h"
 #include "tools/common/serving.h"
+#include "tools/common/stdio.h"
 #include "tools/fuse_options.h"
 
 #define THREADS 8
@@ -147,7 +148,7 @@ set_mount_option(void *ctx, int option, const char *value)
 static int
 take_operands(struct settings *set, int argc, char **argv, int first)
 {
-	if (argc - first == 1) {
+	if (argc - first == 1 || (argc - first == 2 && !*argv[first + 1])) {
 		set->report.store = argv[first];
 		return report_usage(&set->report,
 				    "where? name a directory to mount it on");
@@ -282,6 +283,7 @@ main(int argc, char **argv)
 	};
 	int first, rc;
 
+	stdio_begin(EXIT_FAILED);
 	if (is_mount)
 		set.report.program = "mount.lbs";
 	set.options.uid = getuid();

@@ -15,6 +15,7 @@
 #include "tools/common/keyopt.h"
 #include "tools/common/options.h"
 #include "tools/common/serving.h"
+#include "tools/common/stdio.h"
 #include "tools/nbd_serve.h"
 
 enum {
@@ -103,20 +104,21 @@ set_extra(struct settings *set, const char *name, const char *value)
 
 static int
 set_number(struct settings *set, int option, const char *text, int base,
-	   long most, int *number)
+	   long least, long most, int *number)
 {
 	char *end;
 	long value;
 
 	errno = 0;
 	value = strtol(text, &end, base);
-	if (errno || end == text || *end || value < 0 || value > most)
+	if (errno || end == text || *end || value < least || value > most)
 		return report_usage(&set->report,
 				    base == 8 ? "--%s %s: give an octal number "
-						"up to 0%lo"
-					      : "--%s %s: give a number up to "
-						"%ld",
-				    option_table[option].name, text, most);
+						"from %lo to 0%lo"
+					      : "--%s %s: give a number from "
+						"%ld to %ld",
+				    option_table[option].name, text, least,
+				    most);
 	*number = (int)value;
 	return OPTIONS_GO;
 }
@@ -136,7 +138,7 @@ set_group(struct settings *set, const char *text)
 				    "--socket-group %s: no such "
 				    "group",
 				    text);
-	if (set_number(set, OPT_GROUP, text, 10, INT_MAX, &number) !=
+	if (set_number(set, OPT_GROUP, text, 10, 0, INT_MAX, &number) !=
 	    OPTIONS_GO)
 		return EXIT_USAGE;
 	set->group = (gid_t)number;
@@ -171,12 +173,12 @@ set_option(void *ctx, int option, const char *value)
 		set->socket = serving_absolute(&set->report, value);
 		return OPTIONS_GO;
 	case OPT_PORT:
-		return set_number(set, option, value, 10, 65535, &set->port);
+		return set_number(set, option, value, 10, 0, 65535, &set->port);
 	case OPT_BIND:
 		set->bind = value;
 		return OPTIONS_GO;
 	case OPT_MODE:
-		return set_number(set, option, value, 8, 0777, &set->mode);
+		return set_number(set, option, value, 8, 0, 0777, &set->mode);
 	case OPT_GROUP:
 		return set_group(set, value);
 	case OPT_VDISK:
@@ -197,7 +199,7 @@ set_option(void *ctx, int option, const char *value)
 		return OPTIONS_GO;
 	case OPT_THREADS:
 		set->config.threads = value;
-		return set_number(set, option, value, 10, 1024, &number);
+		return set_number(set, option, value, 10, 1, 1024, &number);
 	case OPT_TLS:
 		return set_tls(set, value);
 	case OPT_TLS_CERTIFICATES:
@@ -238,6 +240,20 @@ is_loopback(const char *address)
 	       strcmp(address, "::1") == 0 || strcmp(address, "localhost") == 0;
 }
 
+/* Which port it came to be. */
+static int
+tell_port(struct report *report, const struct listener *listener)
+{
+	if (report->json)
+		return report_json(report,
+				   json_pack("{s:s,s:s,s:i}", "store",
+					     report->store, "address",
+					     listener->address, "port",
+					     (int)listener->port));
+	printf("%s:%u\n", listener->address, (unsigned)listener->port);
+	return report_done(report);
+}
+
 static int
 make_listener(struct settings *set, struct listener *listener)
 {
@@ -258,8 +274,7 @@ make_listener(struct settings *set, struct listener *listener)
 		rc = listener_open_tcp(&set->report, address,
 				       (uint16_t)set->port, listener);
 		if (rc == EXIT_DONE && set->port == 0)
-			printf("%s:%u\n", listener->address,
-			       (unsigned)listener->port);
+			rc = tell_port(&set->report, listener);
 		return rc;
 	}
 	if (!set->socket) {
@@ -301,6 +316,7 @@ main(int argc, char **argv)
 	struct listener listener;
 	int first, rc;
 
+	stdio_begin(EXIT_FAILED);
 	rc = options_parse(&set.report, &command, argc, argv, set_option, &set,
 			   &first);
 	if (rc == OPTIONS_GO)

@@ -8,6 +8,7 @@
 
 #include "tools/commands.h"
 #include "tools/common/report.h"
+#include "tools/common/stdio.h"
 
 static const struct {
 	const char *name;
@@ -68,6 +69,7 @@ main(int argc, char **argv)
 	struct report report = { .program = "lbs" };
 	char *of_command[] = { "lbs", argc > 2 ? argv[2] : NULL, "--help", NULL };
 
+	stdio_begin(EXIT_FAILED);
 	if (argc < 2)
 		return report_usage(&report, "which command?");
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||

@@ -10,6 +10,7 @@
 #include "tools/common/keyopt.h"
 #include "tools/common/options.h"
 #include "tools/common/size.h"
+#include "tools/common/stdio.h"
 
 enum { OPT_NO, OPT_PREEN, OPT_YES, OPT_SCRUB, OPT_RATE, OPT_LOSS, OPT_DATA };
 
@@ -95,11 +96,14 @@ main(int argc, char **argv)
 	struct ck ck = { .report = { .program = "lbsck" } };
 	int first, rc;
 
+	stdio_begin(CK_OPERATIONAL);
 	rc = options_parse(&ck.report, &spec, argc, argv, set, &ck, &first);
 	if (rc == OPTIONS_GO)
 		rc = options_store(&ck.report, argc, argv, first);
 	if (rc != OPTIONS_GO)
-		return rc == EXIT_USAGE ? CK_USAGE : rc;
+		return rc == EXIT_USAGE	   ? CK_USAGE
+		       : rc == EXIT_FAILED ? CK_OPERATIONAL
+					   : rc;
 	if (ck.no + ck.preen + ck.yes > 1) {
 		report_usage(&ck.report, "-n, -p and -y exclude each other");
 		return CK_USAGE;

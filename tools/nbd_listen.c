@@ -114,11 +114,11 @@ listener_open_unix(struct report *report, const char *path, mode_t mode,
 
 	*out = (struct listener){ .dir_lock = -1 };
 	if (fill_address(path, &address) < 0)
-		return report_error(report, "invalid",
-				    "%s: longer than a socket's path may be "
-				    "(%zu bytes): name a shorter one with "
+		return report_usage(report,
+				    "a socket's path may have %zu bytes, this "
+				    "one has %zu: name a shorter one with "
 				    "--socket",
-				    path, sizeof(address.sun_path) - 1);
+				    sizeof(address.sun_path) - 1, strlen(path));
 	out->dir_lock = lock_directory(path);
 	rc = clear_stale(report, path, &address);
 	if (rc != EXIT_DONE)

@@ -25,8 +25,8 @@ struct listener {
 };
 
 /* Binds a Unix socket with that mode, and that group if it is not (gid_t)-1.
- * What a killed server left behind is replaced. EXIT_DONE, or EXIT_FAILED with
- * the failure reported. */
+ * What a killed server left behind is replaced. EXIT_DONE; EXIT_USAGE (the path
+ * is too long) or EXIT_FAILED with the failure reported. */
 int listener_open_unix(struct report *report, const char *path, mode_t mode,
 		       gid_t group, struct listener *out);
 /* Binds a TCP port (0: any) on an address or host name. */

@@ -58,6 +58,7 @@ struct serve {
 	int stopping;		/* asked to end; also while OPENING again */
 	int opened;		/* the store could be opened once */
 	int served;		/* and clients could connect */
+	int unwanted;		/* what was asked for beside it failed */
 	int exit_code;		/* when ENDED */
 	struct nbd_child child; /* pid 0: none */
 	int refused;		/* LBS_E... that the plugin told, or 0 */
@@ -204,8 +205,9 @@ write_pidfile(struct serve *s)
 	if (f && fclose(f) != 0)
 		ok = 0;
 	if (!ok)
-		fail(s, "io", "--pidfile %s: %s", s->config->pidfile,
-		     strerror(errno));
+		report_error(s->report, "io",
+			     "--pidfile %s cannot be written: %s: name another",
+			     s->config->pidfile, strerror(errno));
 	return ok;
 }
 
@@ -254,8 +256,11 @@ on_ready(struct serve *s)
 			     "clients: see its messages with --verbose -f");
 		return; /* on_death comes next */
 	}
-	if (s->config->pidfile && !write_pidfile(s))
+	if (s->config->pidfile && !write_pidfile(s)) {
+		s->unwanted = 1;
+		stop(s);
 		return;
+	}
 	s->served = 1;
 	tell_ready(s);
 	if (!s->config->run)
@@ -418,7 +423,7 @@ on_death(struct serve *s, int status)
 		fail_refused(s);
 	} else if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && s->opened) {
 		/* Also when somebody else ended nbdkit. */
-		s->exit_code = EXIT_DONE;
+		s->exit_code = s->unwanted ? EXIT_FAILED : EXIT_DONE;
 		enter(s, ENDED);
 	} else if (s->stopping && WIFSIGNALED(status) && s->opened &&
 		   !s->again) {

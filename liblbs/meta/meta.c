@@ -89,11 +89,12 @@ meta_error(struct meta *m, const char *doing)
 	case SQLITE_PERM:
 		return fail(&m->log, LBS_EROFS,
 			    "the metadata file cannot be written, could not %s: "
-			    "check its permissions", doing);
+			    "check its permissions and the directory's", doing);
 	case SQLITE_CANTOPEN:
 		return fail(&m->log, LBS_EIO,
 			    "the metadata file or its log cannot be opened: "
-			    "check the directory's permissions");
+			    "check who owns them, and the permissions of them "
+			    "and of the directory");
 	}
 	return fail(&m->log, LBS_EIO,
 		    "internal flash failed, could not %s (%s): check it and "
@@ -200,6 +201,12 @@ open_db(const char *path, const char *vfs, int flags, const struct logger *log,
 					       SQLITE_OPEN_EXRESCODE,
 				       m->vfs_name) != SQLITE_OK)
 		rc = meta_error(m, "open it");
+	/* SQLite goes on without being asked, and fails at the lock. */
+	if (rc == 0 && flags & SQLITE_OPEN_READWRITE &&
+	    sqlite3_db_readonly(m->db, "main") == 1)
+		rc = fail(log, LBS_EROFS,
+			  "the metadata file cannot be written: check who owns "
+			  "it, and its permissions");
 	if (rc == 0)
 		sqlite3_busy_timeout(m->db, 0);
 	*out = m;
@@ -330,14 +337,31 @@ meta_peek(const char *path, const char *vfs, const struct logger *log,
 	return rc;
 }
 
+static int
+log_is_empty(struct meta *m)
+{
+	sqlite3_file *log = NULL;
+	sqlite3_int64 bytes = 0;
+
+	return sqlite3_file_control(m->db, "main", SQLITE_FCNTL_JOURNAL_POINTER,
+				    &log) == SQLITE_OK &&
+	       log && log->pMethods &&
+	       log->pMethods->xFileSize(log, &bytes) == SQLITE_OK && bytes == 0;
+}
+
+/* Whoever abandons it or only reads folds nothing; but the empty log that SQLite
+ * made for a reader goes away again with him. */
 static void
 close_with(struct meta *m, int abandon)
 {
+	int keeps;
+
 	if (!m)
 		return;
-	if (abandon && m->db)
-		sqlite3_db_config(m->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1,
-				  NULL);
+	keeps = m->rdonly ? !m->db || !log_is_empty(m) : abandon;
+	if (m->db)
+		sqlite3_db_config(m->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE,
+				  keeps, NULL);
 	for (int i = 0; i < SQL_COUNT; i++)
 		sqlite3_finalize(m->stmt[i]);
 	sqlite3_close(m->db);

@@ -112,8 +112,11 @@ posix_env(const char *path, const struct lbs_open_options *options,
 					       ? LBS_ECARDMISSING
 					       : LBS_EIO,
 				  "the data directory %s cannot be opened (%s): "
-				  "insert the card, or give its place with "
-				  "--data", dir, strerror(-err));
+				  "%s", dir, strerror(-err),
+				  err == -EACCES ? "check who owns it, and its "
+						   "permissions"
+						 : "insert the card, or give its "
+						   "place with --data");
 	}
 	if (rc) {
 		store_posix_free(p);

@@ -317,9 +317,9 @@ tell(struct replay *r)
 		       (unsigned long long)r->records, r->records == 1 ? "" : "s",
 		       (unsigned long long)r->src.bytes_read >> 10,
 		       (unsigned long long)r->tail_len,
-		       !r->tail_len   ? ""
-		       : r->s->rdonly ? " (nothing was written: read-only)"
-				      : " and were made durable");
+		       r->s->rdonly  ? " (nothing was written: read-only)"
+		       : r->tail_len ? " and were made durable"
+				     : "");
 }
 
 int

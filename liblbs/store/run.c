@@ -147,8 +147,9 @@ run_file_open(const char *meta_path, const char *owner, int rdonly,
 	if (r->fd < 0) {
 		rc = fail(log, errno == EACCES || errno == EROFS ? LBS_EROFS
 								 : LBS_EIO,
-			  "the run file %s cannot be opened (%s): check the "
-			  "directory's permissions", path, strerror(errno));
+			  "the run file %s cannot be opened (%s): check who "
+			  "owns it, and the directory's permissions", path,
+			  strerror(errno));
 		goto out;
 	}
 	if (!take(r->fd, holder)) {

@@ -360,7 +360,7 @@ def interrupted(lab):
         said = work.communicate()[1]
         if number != signal.SIGKILL:
             score.equal(f"import, {name}: status", work.returncode, 1)
-            score.check(f"import, {name}: says so", "[cancelled]" in said, said)
+            score.check(f"import, {name}: says so", "[cancelled]" in said and "the vdisk" in said, said)
         gone(lab, f"import, {name}")
         lab.clean(f"import, {name}")
     lab.lbs("import", "--no-verify", image, lab.store)
@@ -372,7 +372,7 @@ def interrupted(lab):
         work.send_signal(number)
         said = work.communicate()[1]
         score.equal(f"export, {name}: status", work.returncode, 1)
-        score.check(f"export, {name}: says so", "[cancelled]" in said, said)
+        score.check(f"export, {name}: says so", "[cancelled]" in said and "no image" in said, said)
         score.check(f"export, {name}: no half image", not os.path.exists(out))
         gone(lab, f"export, {name}")
     new, card = lab.path("new.lbs"), lab.path("newcard")

@@ -3,6 +3,7 @@
 socket it takes, how it ends, and what becomes of nbdkit when either is killed.
 """
 import errno
+import json
 import os
 import shutil
 import signal
@@ -104,7 +105,11 @@ def words():
                      ("--port", "1", "--socket", "x", lab.store),
                      ("--bind", "::1", lab.store), ("--tls", "maybe", lab.store),
                      ("--socket-mode", "9", lab.store),
-                     ("--socket-group", "no-such-group", lab.store)):
+                     ("--socket-group", "no-such-group", lab.store),
+                     ("--socket", "", lab.store), ("--pidfile", "", lab.store),
+                     ("--port", "0", "--bind", "", lab.store), ("",),
+                     ("--threads", "0", lab.store),
+                     ("--socket", lab.work + "/" + "x" * 200, lab.store)):
             refuses(f"lbs-nbd {args}", lab.run("lbs-nbd", *args, check=False), 2,
                     "invalid")
         for args in (("--passphrase",), ("--passphrase-file", "/dev/null"),
@@ -214,6 +219,24 @@ def sockets():
                                  check=False)
                 refuses("a port in use", done, 1, "busy")
             d.stop()
+        done = lab.run("lbs-nbd", "--json", "--port", "0", lab.store)
+        told = json.loads(done.stdout)
+        h = nbd.NBD()
+        h.connect_tcp(told["address"], str(told["port"]))
+        score.equal("a port of its choice, as JSON", h.get_size(), 16 << 20)
+        h.shutdown()
+        os.kill(json.loads(lab.run("lbs", "stat", "--json", lab.store).stdout)["pid"],
+                signal.SIGTERM)
+        # Asked for what cannot be: the store is closed again, not just let go.
+        done = lab.run("lbs-nbd", "--pidfile", lab.work + "/none/pid", lab.store,
+                       check=False)
+        refuses("--pidfile in no directory", done, 1, "io")
+        for name in (lab.sock, lab.store + ".ctl", lab.store + "-wal"):
+            score.check(f"{name} is gone", not os.path.exists(name))
+        done = lab.run("lbs-nbd", "--socket", lab.work + "/" + "x" * 200, lab.store,
+                       check=False)
+        score.check("the most that a socket's name may have", "107" in done.stderr,
+                    done.stderr)
         keys = os.path.join(lab.work, "keys.psk")
         with open(keys, "w") as f:
             f.write("lbs:" + "5a" * 32 + "\n")

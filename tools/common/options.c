@@ -73,6 +73,22 @@ set_common(struct report *report, const struct command_spec *command,
 	}
 }
 
+/* Nothing has an empty name: more likely a shell's variable was. */
+static int
+refuse_empty(struct report *report, const struct option_spec *option,
+	     const char *value)
+{
+	static const char *const names[] = { "DIR", "FILE", "PATH", "IMAGE",
+					     "ADDR" };
+
+	for (size_t i = 0; value && !*value && i < sizeof names / sizeof *names;
+	     i++)
+		if (option->arg && strcmp(option->arg, names[i]) == 0)
+			return report_usage(report, "--%s is empty: give its %s",
+					    option->name, names[i]);
+	return OPTIONS_GO;
+}
+
 int
 options_parse(struct report *report, const struct command_spec *command,
 	      int argc, char **argv,
@@ -113,6 +129,13 @@ options_parse(struct report *report, const struct command_spec *command,
 					 : COMMON_BASE +
 						   find_letter(common, value);
 		}
+		rc = value >= COMMON_BASE
+			     ? OPTIONS_GO
+			     : refuse_empty(report,
+					    &command->options[value - OWN_BASE],
+					    optarg);
+		if (rc != OPTIONS_GO)
+			return rc;
 		rc = value >= COMMON_BASE
 			     ? set_common(report, command, value - COMMON_BASE)
 			     : set(ctx, value - OWN_BASE, optarg);
@@ -157,7 +180,7 @@ options_help(const struct report *report, const struct command_spec *command)
 int
 options_store(struct report *report, int argc, char **argv, int first)
 {
-	if (first >= argc)
+	if (first >= argc || !*argv[first])
 		return report_usage(report, "which store? name its metadata "
 					    "file, as corp.lbs");
 	if (argc - first > 1)
