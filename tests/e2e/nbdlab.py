@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -96,6 +97,23 @@ def wait_until(condition, seconds):
             return True
         time.sleep(0.005)
     return bool(condition())
+
+
+def dial(path, going, seconds=240):
+    """A connection to a Unix socket that a program which has just been started will
+    listen on; going() is false when that program has ended. A socket's path is there
+    before it listens."""
+    end = time.monotonic() + seconds
+    while True:
+        s = socket.socket(socket.AF_UNIX)
+        try:
+            s.connect(path)
+            return s
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            s.close()
+            if not going() or time.monotonic() > end:
+                raise RuntimeError(f"nobody answers at {path}: {error}") from error
+            time.sleep(0.01)
 
 
 class Lab:

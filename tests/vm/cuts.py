@@ -3,6 +3,7 @@ promised. Must never count a look that was not taken: before a load, and at the 
 everything that is checked must have been reported.
 """
 import random
+import signal
 import time
 
 from machine import SILENCE
@@ -36,7 +37,7 @@ class Cuts:
         self.rng = random.Random(seed)
         self.ledger = Ledger()
         self.verdicts, self.looked = [], set()
-        self.count = self.lost = self.promised = self.early = self.mended = self.broken = 0
+        self.count = self.lost = self.promised = self.early = self.mended = 0
 
     def script(self, then):
         round_now = len(self.ledger.kept) + (2 if self.ledger.durable else 1)
@@ -98,10 +99,13 @@ class Cuts:
                 machine.guest.say("go")
             else:
                 self.hear(line)
+        # A machine that stops by itself has not been cut.
+        status = machine.guest.end()
+        self.score.check("the guest lived until the power went", status == -signal.SIGKILL or self.verdicts,
+                         f"QEMU's status {status}; {machine.console_end()}")
         lost = machine.power_cut(how, cut_seed)
         self.count += 1
         self.lost += lost["card"]["torn"] + lost["card"]["lost"]
-        self.broken += lost["card"]["broken"]
         self.early += not loading
         where = f"{after} writes" if loading else f"{early} writes from power on"
         print(f"   cut after {where}, keeping {how}: card {lost['card']}, flash {lost['flash']}; "

@@ -72,6 +72,10 @@ class Emulator:
         except BrokenPipeError:
             pass
 
+    def end(self):
+        """The exit status of a machine that is gone or about to go."""
+        return self.process.wait(60)
+
     def kill(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)

@@ -102,11 +102,10 @@ steady() {
 		large) load stream $socket 0 128 >&3 ;;
 		*) load run $socket "$SEED" 2 "$BLOCKS" 400 >&3 ;;
 		esac
-		say "STOP $phase"
+		lbs stat $store >/tmp/stat
+		say "STOP $phase $(sed -n 's/^ *cleaned blocks *//p' /tmp/stat)"
 		heard go || exit 1
 	done
-	lbs stat $store >/tmp/stat
-	say "CLEANED $(sed -n 's/^ *cleaned segments *//p' /tmp/stat)"
 	stop_serving
 	load place /card/lbs/0000.lbs >&3
 	lbs info $store >/tmp/info
