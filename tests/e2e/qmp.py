@@ -4,7 +4,7 @@ drop an event that nobody has asked for yet.
 import json
 import time
 
-from nbdlab import dial
+from nbdlab import PATIENCE, dial
 
 
 class Qmp:
@@ -12,7 +12,7 @@ class Qmp:
         self.sock = dial(path, lambda: qemu.poll() is None)
         self.lines = self.sock.makefile("r")
         self.events = []
-        self.sock.settimeout(240)
+        self.sock.settimeout(PATIENCE)
         json.loads(self.lines.readline())
         self.do("qmp_capabilities")
 

@@ -102,7 +102,7 @@ class Cuts:
         # A machine that stops by itself has not been cut.
         status = machine.guest.end()
         self.score.check("the guest lived until the power went", status == -signal.SIGKILL or self.verdicts,
-                         f"QEMU's status {status}; {machine.console_end()}")
+                         f"QEMU's status {status}; {machine.guest.console_end()}")
         lost = machine.power_cut(how, cut_seed)
         self.count += 1
         self.lost += lost["card"]["torn"] + lost["card"]["lost"]

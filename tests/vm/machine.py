@@ -6,12 +6,11 @@ start, and every one that it did.
 import os
 import subprocess
 
-from emulator import Emulator, die_with_parent
+from emulator import SILENCE, Emulator, die_with_parent
 from nbdlab import dial
 
 CARD_MIB, FLASH_MIB = 8192, 256
 PARTITION = 8192	# first sector, as cards are sold
-SILENCE = 240		# seconds; a loaded machine is slow
 BLOCKS = 8192		# of each of the load's two clients: 32 MiB
 
 
@@ -151,12 +150,8 @@ class Machine:
         self.power_off()
         if not said or said[-1] != "ENDED 0":
             raise RuntimeError(f"{self.name}: the guest failed: {said[-3:]}; the console's end:\n"
-                               + self.console_end())
+                               + self.guest.console_end())
         return said
-
-    def console_end(self):
-        with open(os.path.join(self.work, "console.log"), errors="replace") as f:
-            return f.read()[-2000:]
 
     def create(self, options, cut=False):
         """Makes file systems and a store; with cut, the power goes as soon as lbs
@@ -169,7 +164,7 @@ class Machine:
             pass
         if line is None:
             raise RuntimeError(f"{self.name}: lbs create failed; the console's end:\n"
-                               + self.console_end())
+                               + self.guest.console_end())
         self.power_cut("none", 0)
 
     def clean_up(self):
