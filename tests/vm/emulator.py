@@ -9,7 +9,7 @@ import subprocess
 import threading
 
 PR_SET_PDEATHSIG = 1
-SILENCE = 240		# seconds; a loaded machine is slow
+SILENCE = 400		# seconds; a loaded machine is slow
 
 
 def die_with_parent():

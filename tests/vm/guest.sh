@@ -6,6 +6,11 @@
 store=/flash/corp.lbs
 socket=/run/lbs.sock
 
+# QEMU's SD card asks for every sector by itself, and the kernel waits 10 s for a request:
+# of 512 KiB that is 10 ms a sector, which a loaded machine may need.
+queue=/sys/block/mmcblk0/queue/max_sectors_kb
+[ ! -e $queue ] || echo 64 >$queue
+
 say() { echo "$*" >&3; }
 
 # A step that the rest builds on.
