@@ -38,10 +38,10 @@ def seeded():
 
 
 class Score:
-    """Counts checks; end() gives the exit status."""
+    """Counts checks; end() gives the exit status. Not aloud: where faults must be found."""
 
-    def __init__(self):
-        self.checks, self.faults = 0, []
+    def __init__(self, aloud=True):
+        self.checks, self.faults, self.aloud = 0, [], aloud
 
     @property
     def bad(self):
@@ -51,7 +51,8 @@ class Score:
         self.checks += 1
         if not holds:
             self.faults.append(what)
-            print(f"FAULT: {what}" + (f": {detail}" if detail else ""), flush=True)
+            if self.aloud:
+                print(f"FAULT: {what}" + (f": {detail}" if detail else ""), flush=True)
         return holds
 
     def equal(self, what, got, wanted):

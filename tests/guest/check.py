@@ -250,7 +250,7 @@ def full_disk(options, name, seed, score):
 
 # ---- the control: not a store at all, but a disk that lies about flushes ---------
 def lying(options, name, seed, score):
-    rng, inner = random.Random(seed), Score()
+    rng, inner = random.Random(seed), Score(aloud=False)
     debian = Debian(options, name, inner)
     shutil.copyfile(options.image, debian.image("root"))
     try:
@@ -276,7 +276,7 @@ def lying(options, name, seed, score):
     score.check("the lie was about something", lost["lost"] > 0, str(lost))
     score.check("a disk that lies is found out", faults)
     print(f"   found: {'; '.join(faults)}"[:160], flush=True)
-    return {"writes_lost": lost["lost"], "faults": len(faults)}
+    return {"writes_lost": lost["lost"], "found": len(faults)}
 
 
 SCENARIOS = {

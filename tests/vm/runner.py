@@ -37,8 +37,8 @@ def run_one(name, scenario, target, options, score):
     except Exception as error:	# the others still have something to say
         print(traceback.format_exc(), flush=True)
         score.check(name, False, f"{error} {getattr(error, 'stdout', None) or ''}")
-    report = {"seed": seed, "seconds": round(time.monotonic() - begun, 1),
-              "failed": len(score.faults) - faults, "faults": score.faults[faults:], **found}
+    report = {**found, "seed": seed, "seconds": round(time.monotonic() - begun, 1),
+              "failed": len(score.faults) - faults, "faults": score.faults[faults:]}
     print(f"{name}: {json.dumps(report)}", flush=True)
     return report
 
