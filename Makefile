@@ -193,7 +193,7 @@ $(VM)/nbdkit-powercut-filter.so: $(BUILD)/tests/vm/powercut.o
 check-vm: ## real FAT and exFAT in a guest whose power is cut (FULL=1: all of it; ONLY=, SEED=)
 	@tools/deps check vm
 	$(MAKE) all $(VM)/load $(VM)/nbdkit-powercut-filter.so sdcard
-	tests/run -t $(if $(FULL),7200,1200) "vm=tests/vm/check.py --build $(VM) --json $(BUILD)/vm.json $(if $(FULL),--full) \
+	tests/run -t $(if $(FULL),7200,2400) "vm=tests/vm/check.py --build $(VM) --json $(BUILD)/vm.json $(if $(FULL),--full) \
 		$(if $(SEED),--seed $(SEED)) $(ONLY)"; status=$$?; cat build/log/vm.log; exit $$status
 
 # Debian as a guest, its disk a store's; the kernel and the filter are those of check-vm.
@@ -202,7 +202,7 @@ check-guest: ## Debian on a store in a guest: killed, cut, full (QUICK=1: shorte
 	@tools/deps check vm guest
 	$(MAKE) all $(VM)/nbdkit-powercut-filter.so
 	tools/guest-image $(BUILD)/guest/debian.img
-	tests/run -t $(if $(QUICK),1200,7200) "debian=/usr/bin/python3 tests/guest/check.py --build $(BUILD) --json $(BUILD)/guest.json \
+	tests/run -t $(if $(QUICK),2400,7200) "debian=/usr/bin/python3 tests/guest/check.py --build $(BUILD) --json $(BUILD)/guest.json \
 		$(if $(QUICK),--quick) $(if $(SEED),--seed $(SEED)) $(if $(DEBS),--debs $(DEBS)) $(ONLY)"; status=$$?; cat build/log/debian.log; exit $$status
 
 .PHONY: account

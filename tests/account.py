@@ -55,6 +55,12 @@ def planted():
     return c and f"{number(c['bugs'])} planted, {number(c['caught'])} caught"
 
 
+def faults(c):
+    """How many checks of the scenarios failed, and which."""
+    names = [f"{name}: {what}" for name, v in c.items() for what in v.get("faults", [])]
+    return f"{number(sum(v['failed'] for v in c.values()))} failed" + "".join(f"; {name}" for name in names)
+
+
 def guests():
     c = from_json("vm.json")
     if not c:
@@ -64,7 +70,7 @@ def guests():
     return (f"{number(len(c))} scenarios; {number(sum(v['cuts'] for v in honest))} power cuts of a guest, "
             f"{number(sum(v['cuts_before_load'] for v in honest))} of them before it served; "
             f"{number(sum(v['promises'] for v in honest))} promises looked for; {number(len(refused))} "
-            f"lying cards refused; {number(sum(v['failed'] for v in c.values()))} checks failed")
+            f"lying cards refused; {faults(c)}")
 
 
 # Counters of the simulator that are faults.
@@ -119,12 +125,12 @@ def debian():
         return None
     cuts = [s["cuts"] for s in c.values() if "cuts" in s]
     total = {word: sum(s.get(word, 0) for s in c.values())
-             for word in ("boots", "server_kills", "pauses", "SQL", "FILE", "DPKG", "failed")}
+             for word in ("boots", "server_kills", "pauses", "SQL", "FILE", "DPKG")}
     return (f"{number(total['boots'])} boots; {sum(n['power'] for n in cuts)} power cuts, "
             f"{sum(n['machine'] + n['processes'] for n in cuts)} ends of QEMU, "
             f"{total['server_kills']} deaths of the server under it, {total['pauses']} pauses on a full "
             f"store; {number(total['SQL'])} commits, {number(total['FILE'])} files, "
-            f"{number(total['DPKG'])} packages in or out; {total['failed']} failed")
+            f"{number(total['DPKG'])} packages in or out; {faults(c)}")
 
 
 ROWS = (

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import nbdlab
-from nbdlab import Lab, wait_until
+from nbdlab import PATIENCE, Lab, wait_until
 
 
 def need_fuse():
@@ -26,7 +26,7 @@ class FuseLab(Lab):
         self.file = os.path.join(self.mnt, "disk")
         os.mkdir(self.mnt)
 
-    def start(self, *options, wait=60, env=None):
+    def start(self, *options, wait=PATIENCE, env=None):
         """lbs-fuse in the foreground; returns when the file is there."""
         self.launcher = subprocess.Popen(
             [os.path.join(nbdlab.ROOT, "lbs-fuse"), "-f", *options, self.store,
@@ -46,7 +46,7 @@ class FuseLab(Lab):
         with open("/proc/self/mounts") as f:
             return any(line.split()[1] == self.mnt for line in f)
 
-    def umount(self, *command, wait=60):
+    def umount(self, *command, wait=PATIENCE):
         """Unmounts (with fusermount3 -u unless told otherwise); lbs-fuse's exit
         status. Whoever used the file may let go of it a little later than it says, as
         a loop device does."""

@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,8 @@ import time
 
 ROOT = os.path.abspath(os.environ.get("LBS_BUILD_ROOT") or os.path.join(
     os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+
+PATIENCE = 240		# seconds for what must happen; a loaded machine is slow
 
 
 CLONE_NEWNS = 0x20000
@@ -35,16 +38,21 @@ def seeded():
 
 
 class Score:
-    """Counts checks; end() gives the exit status."""
+    """Counts checks; end() gives the exit status. Not aloud: where faults must be found."""
 
-    def __init__(self):
-        self.checks = self.bad = 0
+    def __init__(self, aloud=True):
+        self.checks, self.faults, self.aloud = 0, [], aloud
+
+    @property
+    def bad(self):
+        return len(self.faults)
 
     def check(self, what, holds, detail=""):
         self.checks += 1
         if not holds:
-            self.bad += 1
-            print(f"FAULT: {what}" + (f": {detail}" if detail else ""), flush=True)
+            self.faults.append(what)
+            if self.aloud:
+                print(f"FAULT: {what}" + (f": {detail}" if detail else ""), flush=True)
         return holds
 
     def equal(self, what, got, wanted):
@@ -98,6 +106,23 @@ def wait_until(condition, seconds):
     return bool(condition())
 
 
+def dial(path, going, seconds=PATIENCE):
+    """A connection to a Unix socket that a program which has just been started will
+    listen on; going() is false when that program has ended. A socket's path is there
+    before it listens."""
+    end = time.monotonic() + seconds
+    while True:
+        s = socket.socket(socket.AF_UNIX)
+        try:
+            s.connect(path)
+            return s
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            s.close()
+            if not going() or time.monotonic() > end:
+                raise RuntimeError(f"nobody answers at {path}: {error}") from error
+            time.sleep(0.01)
+
+
 class Lab:
     """One store below one temporary directory, which goes with it. LBS_E2E_CREATE
     has further options for lbs create."""
@@ -133,7 +158,7 @@ class Lab:
             wait_until(lambda: not alive(pid), 5)
         shutil.rmtree(self.work, ignore_errors=True)
 
-    def run(self, program, *args, check=True, timeout=120):
+    def run(self, program, *args, check=True, timeout=600):
         done = subprocess.run([os.path.join(ROOT, program), *args],
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True,
@@ -153,26 +178,26 @@ class Lab:
     def uri(self, name=""):
         return f"nbd+unix:///{name}?socket={self.sock}"
 
-    def start(self, *options, wait=60):
-        """Starts lbs-nbd in the foreground; returns when it greets clients."""
+    def greets(self):
+        """Whether a client is answered."""
         import nbd
+        if self.launcher.poll() is not None:
+            raise RuntimeError(f"lbs-nbd ended with status {self.launcher.returncode}:\n"
+                               f"{self.said()[-2000:]}")
+        try:
+            h = nbd.NBD()
+            h.connect_uri(self.uri())
+            h.shutdown()
+            return True
+        except nbd.Error:
+            return False
+
+    def start(self, *options, wait=PATIENCE):
+        """Starts lbs-nbd in the foreground; returns when it greets clients."""
         self.launcher = subprocess.Popen(
             [os.path.join(ROOT, "lbs-nbd"), "-f", *options, self.store],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
-
-        def greets():
-            if self.launcher.poll() is not None:
-                raise RuntimeError(f"lbs-nbd ended with status "
-                                   f"{self.launcher.returncode}:\n"
-                                   f"{self.said()[-2000:]}")
-            try:
-                h = nbd.NBD()
-                h.connect_uri(self.uri())
-                h.shutdown()
-                return True
-            except nbd.Error:
-                return False
-        if not wait_until(greets, wait):
+        if not wait_until(self.greets, wait):
             raise RuntimeError("lbs-nbd does not greet clients")
 
     def connect(self):
@@ -187,7 +212,7 @@ class Lab:
         found = [p for p in children(self.launcher.pid) if alive(p)]
         return found[0] if found else None
 
-    def stop(self, wait=60):
+    def stop(self, wait=PATIENCE):
         """SIGTERM; returns lbs-nbd's exit status."""
         self.launcher.send_signal(signal.SIGTERM)
         status = self.launcher.wait(wait)
@@ -207,5 +232,5 @@ class Lab:
         self.launcher.kill()
         self.launcher.wait()
         self.launcher = None
-        if not wait_until(lambda: not any(map(alive, below)), 10):
+        if not wait_until(lambda: not any(map(alive, below)), PATIENCE):
             raise RuntimeError("nbdkit outlived lbs-nbd")

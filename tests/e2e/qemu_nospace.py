@@ -87,8 +87,7 @@ def run_guest(lab, h, first, end):
     monitor = os.path.join(lab.work, "qmp")
     qemu = start_qemu(lab, monitor)
     try:
-        wait_until(lambda: os.path.exists(monitor), 60)
-        qmp = Qmp(monitor)
+        qmp = Qmp(monitor, qemu)
         for which, blocks in (("first", 150), ("second", 600)):
             if not wait_paused(qemu, qmp, which):
                 return

@@ -2,17 +2,17 @@
 drop an event that nobody has asked for yet.
 """
 import json
-import socket
 import time
+
+from nbdlab import PATIENCE, dial
 
 
 class Qmp:
-    def __init__(self, path):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(path)
+    def __init__(self, path, qemu):
+        self.sock = dial(path, lambda: qemu.poll() is None)
         self.lines = self.sock.makefile("r")
         self.events = []
-        self.sock.settimeout(60)
+        self.sock.settimeout(PATIENCE)
         json.loads(self.lines.readline())
         self.do("qmp_capabilities")
 

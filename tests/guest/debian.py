@@ -4,8 +4,7 @@ a life that has not looked at everything.
 import os
 import time
 
-from emulator import Emulator
-from machine import SILENCE
+from emulator import SILENCE, Emulator
 from promises import Findings, Promises
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -83,10 +82,10 @@ class Debian:
         self.score.check("what was promised holds", not faults, "; ".join(faults[:6]))
         return faults
 
-    def work_on(self, count):
-        """Until the guest has made so many promises more."""
+    def work_on(self, count, *words):
+        """Until the guest has made so many promises more, and ever one of each of these."""
         until = self.promises.total() + count
-        while self.promises.total() < until:
+        while self.promises.total() < until or any(word not in self.promises.counts for word in words):
             if self.next_word() is None:
                 raise RuntimeError("the guest ended by itself")
 
@@ -97,7 +96,7 @@ class Debian:
         self.score.equal("errors in the guest's log", self.findings.of("ERRORS"), [["0"]])
         while self.next_word(paused) is not None:
             pass
-        self.score.equal("QEMU's end", self.guest.process.wait(60), 0)
+        self.score.equal("QEMU's end", self.guest.end(), 0)
         self.guest.kill()
 
     def kill(self):

@@ -12,7 +12,7 @@ import uuid
 from emulator import die_with_parent
 from fuselab import FuseLab
 from machine import Disk
-from nbdlab import Lab, children, wait_until
+from nbdlab import PATIENCE, Lab, children, wait_until
 
 DEBUG = "/sys/kernel/debug"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
@@ -37,7 +37,7 @@ class Volume:
         self.fuse = subprocess.Popen(
             ["nbdfuse", file, f"nbd+unix:///?socket={self.disk.socket}"],
             stdin=subprocess.DEVNULL, stderr=lab.log, preexec_fn=die_with_parent)
-        if not wait_until(lambda: os.path.exists(file), 30):
+        if not wait_until(lambda: os.path.exists(file), PATIENCE):
             raise RuntimeError("nbdfuse does not mount")
         self.loop = run("losetup", "--show", "-f", file)
         if new:
@@ -55,8 +55,9 @@ class Volume:
         """Unmounts; what is in memory is written, if there is still a disk to take it."""
         run("umount", self.path)
         run("losetup", "-d", self.loop)
-        run("fusermount3", "-u", self.front)
-        self.fuse.wait(60)
+        # The loop device may let go of its file a little later.
+        wait_until(lambda: subprocess.run(["fusermount3", "-u", self.front]).returncode == 0, PATIENCE)
+        self.fuse.wait(PATIENCE)
 
 
 class Powered:

@@ -47,7 +47,7 @@ serve
 qemu-img convert -n -f raw -O raw boot.img "$uri"
 qemu-system-x86_64 -nodefaults -display none -m 64 -debugcon file:said \
 	-device isa-debug-exit,iobase=0xf4,iosize=1 \
-	-blockdev "driver=nbd,node-name=d0,server.type=unix,server.path=$work/s,export=disk,discard=unmap,detect-zeroes=unmap,reconnect-delay=30" \
+	-blockdev "driver=nbd,node-name=d0,server.type=unix,server.path=$work/s,export=disk,discard=unmap,detect-zeroes=unmap,reconnect-delay=120" \
 	-device virtio-blk-pci,drive=d0,serial=corp,physical_block_size=4096,discard_granularity=4096 &
 qemu=$!
 

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 
 from debian import Debian
-from machine import SILENCE
+from emulator import SILENCE
 
 CARD_MIB = 384
 FIRST = ("installed", "verified", "created", "service", "stopped", "activated",
@@ -63,7 +63,7 @@ class Units(Debian):
         self.listen(("OFF",), found)
         while self.guest.next_line(SILENCE) is not None:
             pass
-        self.score.equal("QEMU's end", self.guest.process.wait(60), 0)
+        self.score.equal("QEMU's end", self.guest.end(), 0)
         self.guest.kill()
         return {"steps": len(done), **found}
 

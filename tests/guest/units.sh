@@ -156,7 +156,7 @@ wait_for_pieces() {
 	while [ "$(cat written)" -lt $until ]; do
 		sleep 0.1
 		waited=$((waited + 1))
-		[ $waited -lt 600 ]
+		[ $waited -lt 2000 ]
 	done
 }
 

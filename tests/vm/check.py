@@ -9,56 +9,34 @@ and must be there after the next boot.
 Prints the seed of every scenario; --seed with the scenario's name draws the same
 again (how far a machine gets between two writes is not the seed's).
 """
-import argparse
-import json
 import os
 import platform
-import shutil
 import sys
-import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path[:0] = [HERE, os.path.join(ROOT, "tests", "e2e")]
 import image			# noqa: E402
+import runner			# noqa: E402
 import scenarios		# noqa: E402
-from nbdlab import Score	# noqa: E402
-from runner import run_all	# noqa: E402
+
+
+def prepare(options):
+    root = os.environ.get("LBS_BUILD_ROOT") or ROOT
+    options.sdcard = os.path.join(root, "nbdkit-sdcard-plugin.so")
+    options.kernel, options.initramfs = image.make(options.build, root, os.path.join(options.build, "load"))
 
 
 def main():
-    parser = argparse.ArgumentParser(usage=__doc__)
+    parser = runner.arguments(__doc__, scenarios.ALL, os.path.join(ROOT, "build", "vm"))
     parser.add_argument("--full", action="store_true")
-    parser.add_argument("--seed", type=int)
-    parser.add_argument("--json")
-    parser.add_argument("--build", default=os.path.join(ROOT, "build", "vm"))
-    parser.add_argument("--keep", action="store_true")
-    parser.add_argument("-v", "--verbose", action="store_true")
-    parser.add_argument("scenario", nargs="*", choices=[[], *scenarios.ALL])
     options = parser.parse_args()
     if platform.machine() != "x86_64":
         print("the guest runs this machine's programs on an x86_64 that QEMU emulates")
         sys.exit(77)
-    options.work = tempfile.mkdtemp(prefix="lbs-vm.")
-    score, report = Score(), {}
-    try:
-        root = os.environ.get("LBS_BUILD_ROOT") or ROOT
-        options.sdcard = os.path.join(root, "nbdkit-sdcard-plugin.so")
-        options.kernel, options.initramfs = image.make(options.build, root,
-                                                       os.path.join(options.build, "load"))
-        names = options.scenario or [name for name, (_, short) in scenarios.ALL.items()
-                                     if short or options.full]
-        report = run_all(names, {name: made for name, (made, _) in scenarios.ALL.items()}, "check-vm",
-                         options, score)
-    finally:
-        if options.json:
-            with open(options.json, "w") as f:
-                json.dump(report, f, indent=1)
-        if options.keep:
-            print(f"what is left of it is in {options.work}")
-        else:
-            shutil.rmtree(options.work, ignore_errors=True)
-    score.end()
+    names = options.scenario or [name for name, (_, short) in scenarios.ALL.items() if short or options.full]
+    runner.run_suite({name: made for name, (made, _) in scenarios.ALL.items()}, names, "check-vm", options,
+                     prepare)
 
 
 if __name__ == "__main__":

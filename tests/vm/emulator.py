@@ -9,6 +9,7 @@ import subprocess
 import threading
 
 PR_SET_PDEATHSIG = 1
+SILENCE = 400		# seconds; a loaded machine is slow
 
 
 def die_with_parent():
@@ -62,8 +63,13 @@ class Emulator:
         line = self.poll_line(seconds)
         if line == "":
             self.kill()
-            raise RuntimeError(f"the guest said nothing for {seconds} s")
+            raise RuntimeError(f"the guest said nothing for {seconds} s; the console's end:\n"
+                               + self.console_end())
         return line
+
+    def console_end(self):
+        with open(self.console.name, errors="replace") as f:
+            return f.read()[-2000:]
 
     def say(self, text):
         try:
@@ -71,6 +77,10 @@ class Emulator:
             self.process.stdin.flush()
         except BrokenPipeError:
             pass
+
+    def end(self):
+        """The exit status of a machine that is gone or about to go."""
+        return self.process.wait(SILENCE)
 
     def kill(self):
         if self.process.poll() is None:

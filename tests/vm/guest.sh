@@ -6,6 +6,11 @@
 store=/flash/corp.lbs
 socket=/run/lbs.sock
 
+# QEMU's SD card asks for every sector by itself, and the kernel waits 10 s for a request:
+# of 512 KiB that is 10 ms a sector, which a loaded machine may need.
+queue=/sys/block/mmcblk0/queue/max_sectors_kb
+[ ! -e $queue ] || echo 64 >$queue
+
 say() { echo "$*" >&3; }
 
 # A step that the rest builds on.
@@ -102,11 +107,10 @@ steady() {
 		large) load stream $socket 0 128 >&3 ;;
 		*) load run $socket "$SEED" 2 "$BLOCKS" 400 >&3 ;;
 		esac
-		say "STOP $phase"
+		lbs stat $store >/tmp/stat
+		say "STOP $phase $(sed -n 's/^ *cleaned blocks *//p' /tmp/stat)"
 		heard go || exit 1
 	done
-	lbs stat $store >/tmp/stat
-	say "CLEANED $(sed -n 's/^ *cleaned segments *//p' /tmp/stat)"
 	stop_serving
 	load place /card/lbs/0000.lbs >&3
 	lbs info $store >/tmp/info

@@ -18,7 +18,7 @@ cat $job >/job
 # The disks are found while this runs.
 waited=0
 for disk in $(sed -n 's/.*wait=\([^ ]*\).*/\1/p' /proc/cmdline | tr , ' '); do
-	until [ -e "/dev/$disk" ] || [ $waited -gt 200 ]; do
+	until [ -e "/dev/$disk" ] || [ $waited -gt 4000 ]; do
 		usleep 50000
 		waited=$((waited + 1))
 	done

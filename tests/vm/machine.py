@@ -4,15 +4,13 @@ speaks line by line over its second serial port. Must end no process that it did
 start, and every one that it did.
 """
 import os
-import socket
 import subprocess
-import time
 
-from emulator import Emulator, die_with_parent
+from emulator import SILENCE, Emulator, die_with_parent
+from nbdlab import dial
 
 CARD_MIB, FLASH_MIB = 8192, 256
 PARTITION = 8192	# first sector, as cards are sold
-SILENCE = 240		# seconds; a loaded machine is slow
 BLOCKS = 8192		# of each of the load's two clients: 32 MiB
 
 
@@ -36,29 +34,21 @@ class Disk:
             "powercut-control=" + self.control, f"powercut-cache={cache}", f"powercut-lying={int(lying)}")
 
     def serve(self, path, *args):
-        """Starts an nbdkit; returns its socket."""
+        """Starts an nbdkit; returns its socket, which listens then."""
         if os.path.exists(path):
             os.unlink(path)
         server = subprocess.Popen(["nbdkit", "-f", "-U", path, *args], stdin=subprocess.DEVNULL,
                                   stdout=self.log, stderr=self.log, preexec_fn=die_with_parent)
         self.servers.insert(0, server)
-        for _ in range(500):
-            if os.path.exists(path) or server.poll() is not None:
-                break
-            time.sleep(0.01)
-        # It listens before it is ready; the filter's control comes last.
-        if server.poll() is not None:
-            raise RuntimeError(f"nbdkit for {self.name} did not start: see {self.log.name}")
+        dial(path, self.running).close()
         return path
+
+    def running(self):
+        return all(server.poll() is None for server in self.servers)
 
     def ask(self, command):
         """A command to the filter; see powercut.c."""
-        for _ in range(500):
-            if os.path.exists(self.control):
-                break
-            time.sleep(0.01)
-        with socket.socket(socket.AF_UNIX) as s:
-            s.connect(self.control)
+        with dial(self.control, self.running) as s:
             s.sendall(command.encode() + b"\n")
             return s.makefile().readline().strip()
 
@@ -78,10 +68,11 @@ class Disk:
             if server.poll() is None:
                 server.terminate()
             try:
-                server.wait(60)
+                server.wait(SILENCE)
             except subprocess.TimeoutExpired:
                 server.kill()
                 server.wait()
+                raise
         self.log.close()
 
 
@@ -159,12 +150,8 @@ class Machine:
         self.power_off()
         if not said or said[-1] != "ENDED 0":
             raise RuntimeError(f"{self.name}: the guest failed: {said[-3:]}; the console's end:\n"
-                               + self.console_end())
+                               + self.guest.console_end())
         return said
-
-    def console_end(self):
-        with open(os.path.join(self.work, "console.log"), errors="replace") as f:
-            return f.read()[-2000:]
 
     def create(self, options, cut=False):
         """Makes file systems and a store; with cut, the power goes as soon as lbs
@@ -177,7 +164,7 @@ class Machine:
             pass
         if line is None:
             raise RuntimeError(f"{self.name}: lbs create failed; the console's end:\n"
-                               + self.console_end())
+                               + self.guest.console_end())
         self.power_cut("none", 0)
 
     def clean_up(self):

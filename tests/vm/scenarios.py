@@ -57,15 +57,13 @@ def lying(fs, bus):
                 machine.lying = True
                 done.one("none", 200)
                 machine.lying = False
-                # Nothing was lost but what nobody was promised. Behind an SD host, which
-                # has no flush, every write is promised, so there the store's word counts;
-                # the first operations may be flushes and discards of nothing.
-                if not done.broken or sum(done.ledger.durable or ()) < 8:
-                    continue
+                # A store that opens must have all that was promised: the lie was about
+                # nothing then, and another is told.
                 done.last_look()
-                found = re.findall(r"\[([a-z-]+)\]$", " ".join(done.verdicts))
-                score.check("a lying card is found out", found and found[0] in LOSS, str(done.verdicts))
-                words += found
+                if done.verdicts:
+                    found = re.findall(r"\[([a-z-]+)\]$", done.verdicts[0])
+                    score.check("a lying card is found out", found and found[0] in LOSS, str(done.verdicts))
+                    words += found
             finally:
                 machine.clean_up()
         score.equal("lies told", len(words), wanted)
@@ -79,7 +77,7 @@ def steady(fs, bus, mount="noatime,lazytime"):
     def scenario(options, name, seed, score):
         machine = Machine(options, name, fs, bus, mount)
         machine.model = "class4-2013"
-        traces, extents, last = {}, [], None
+        traces, moved, extents, last = {}, {"before": 0}, [], None
         try:
             machine.create("--size 128M --capacity 256M --segment-size 4M --preallocate")
             machine.power_on(f"SEED={seed}\nmount_disks\nsteady\nunmount_disks")
@@ -92,10 +90,8 @@ def steady(fs, bus, mount="noatime,lazytime"):
                     machine.guest.say("go")
                 elif word == "STOP":
                     machine.disks["card"].ask("trace -")
-                    traces[rest[0]] = path
+                    traces[rest[0]], moved[rest[0]] = path, int(rest[1])
                     machine.guest.say("go")
-                elif word == "CLEANED":
-                    score.check("the cleaner had work", rest[0].isdigit() and int(rest[0]) > 0, line)
                 elif word == "CARD":
                     # A disk tells no allocation unit, and neither does QEMU's SD card: its
                     # status has none, so the kernel's number is a guess of the kernel's.
@@ -110,14 +106,19 @@ def steady(fs, bus, mount="noatime,lazytime"):
                         extents and extents[0][0] % blocktrace.UNIT == 0, str(extents[:2]))
             volume = blocktrace.Volume(machine.image("card"), PARTITION << 9, extents)
             result = {what: blocktrace.analyse(path, volume) for what, path in traces.items()}
-            blocktrace.judge(result, score, exact=bus != "sd")
+            # When the cleaner begins is not the trace's to say.
+            counts = list(moved.values())
+            cleaned = [what for n, what in enumerate(traces) if counts[n + 1] > counts[n]]
+            score.check("the cleaner had work in the end", "cleaning" in cleaned, str(moved))
+            blocktrace.judge(result, cleaned, score, exact=bus != "sd")
             with open(machine.image("card") + ".stats") as f:
                 card = json.load(f)
             result["card"] = {key: card[key] for key in (
                 "modelled_card", "write_amplification", "switch_merges", "partial_merges",
                 "full_merges", "copied_bytes")}
-            score.check("the card copies little", card["write_amplification"] < 1.25, str(result["card"]))
-            return {"chunk_extents": len(extents), **result}
+            # Closing one unit too early at each flush would be about 1.5; 1.01 to 1.14 are seen.
+            score.check("the card copies little", card["write_amplification"] < 1.5, str(result["card"]))
+            return {"chunk_extents": len(extents), "cleaned_blocks": moved, **result}
         finally:
             machine.clean_up()
     return scenario
