@@ -362,15 +362,6 @@ copy; rm flash/a.lbs; sqlite3 flash/a.lbs 'CREATE TABLE t(x)'; each 1 not-a-stor
 copy; rm flash/a.lbs; mkdir flash/a.lbs
 for command in info stat list; do expect 1 not-a-store "$lbs" $command flash/a.lbs; done
 change() { sqlite3 flash/a.lbs "$1" >/dev/null; }
-# Whoever only looks leaves nothing beside the file, under whatever name.
-copy; rm -f flash/a.lbs-wal; ln flash/a.lbs flash/b.lbs
-for name in a b; do
-	for command in "$lbs info" "$lbs stat" "$lbs list" "$bin/lbsck"; do
-		# shellcheck disable=SC2086
-		unchanged expect 0 - $command flash/$name.lbs
-		holds "$command leaves no empty log" test ! -e flash/$name.lbs-wal
-	done
-done
 copy; change 'UPDATE store SET format_version=2'; each 1 newer-format
 copy; change 'UPDATE store SET features_must=1<<40'; each 1 newer-format
 copy; change 'UPDATE store SET features_may=1<<40'

@@ -337,31 +337,14 @@ meta_peek(const char *path, const char *vfs, const struct logger *log,
 	return rc;
 }
 
-static int
-log_is_empty(struct meta *m)
-{
-	sqlite3_file *log = NULL;
-	sqlite3_int64 bytes = 0;
-
-	return sqlite3_file_control(m->db, "main", SQLITE_FCNTL_JOURNAL_POINTER,
-				    &log) == SQLITE_OK &&
-	       log && log->pMethods &&
-	       log->pMethods->xFileSize(log, &bytes) == SQLITE_OK && bytes == 0;
-}
-
-/* Whoever abandons it or only reads folds nothing; but the empty log that SQLite
- * made for a reader goes away again with him. */
 static void
 close_with(struct meta *m, int abandon)
 {
-	int keeps;
-
 	if (!m)
 		return;
-	keeps = m->rdonly ? !m->db || !log_is_empty(m) : abandon;
-	if (m->db)
-		sqlite3_db_config(m->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE,
-				  keeps, NULL);
+	if (abandon && m->db)
+		sqlite3_db_config(m->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1,
+				  NULL);
 	for (int i = 0; i < SQL_COUNT; i++)
 		sqlite3_finalize(m->stmt[i]);
 	sqlite3_close(m->db);
