@@ -210,10 +210,20 @@ work(struct run *r, struct thin_card *t, lbs_store *s, lbs_vdisk *v,
 }
 
 static void
+remove_dir(const char *dir)
+{
+	char command[64];
+
+	snprintf(command, sizeof command, "rm -r %s", dir);
+	if (system(command))
+		fprintf(stderr, "clean: %s is left behind\n", dir);
+}
+
+static void
 run(struct run *r)
 {
 	struct thin_card *t = calloc(1, sizeof *t);
-	char dir[] = "/dev/shm/lbs-clean.XXXXXX", path[64], command[64];
+	char dir[] = "/dev/shm/lbs-clean.XXXXXX", path[64];
 	struct store_env env = { .card = &t->base, .sync_bytes = MIB };
 	struct lbs_create_options create = { .struct_size = sizeof create,
 					     .log = say };
@@ -249,6 +259,7 @@ run(struct run *r)
 			" live blocks, not %" PRIu64 ": give more with SEGMENTS=\n",
 			r->segments, r->utilisation,
 			stat[LBS_STAT_LIVE_BLOCKS_MAX], blocks);
+		remove_dir(dir);
 		exit(1);
 	}
 	must(lbs_vdisk_open(s, NULL, &v), "open the vdisk");
@@ -257,9 +268,7 @@ run(struct run *r)
 	must(lbs_store_close(s), "close");
 	thin_free(&t->thin);
 	free(t);
-	snprintf(command, sizeof command, "rm -r %s", dir);
-	if (system(command))
-		fprintf(stderr, "clean: %s is left behind\n", dir);
+	remove_dir(dir);
 	r->seconds = (double)(wall_ns() - begun) * 1e-9;
 }
 

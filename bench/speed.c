@@ -59,7 +59,7 @@ cipher_rate(const struct cipher *of, uint64_t count, int opening)
 	double begun;
 
 	of->seal(LBS_CIPHER_CHACHA20POLY1305, key, nonce, ad, sizeof ad,
-		  some_block(0), BLOCK, sealed);
+		 some_block(0), BLOCK, sealed);
 	begun = now();
 	for (uint64_t i = 0; i < count; i++)
 		if (opening

@@ -43,9 +43,12 @@ aead_seal(int cipher, const uint8_t key[AEAD_KEY_BYTES],
 	  const uint8_t nonce[AEAD_NONCE_BYTES], const uint8_t *ad,
 	  size_t ad_len, const uint8_t *m, size_t m_len, uint8_t *c)
 {
-	if (m_len >= BULK_BYTES && bulk_seal(cipher, key, nonce, ad, ad_len, m,
-					     m_len, c) == BULK_DONE)
-		return 0;
+	int rc = BULK_CANNOT;
+
+	if (m_len >= BULK_BYTES)
+		rc = bulk_seal(cipher, key, nonce, ad, ad_len, m, m_len, c);
+	if (rc != BULK_CANNOT)
+		return rc;
 	if (cipher == AEAD_AES256GCM)
 		return crypto_aead_aes256gcm_encrypt(c, NULL, m, m_len, ad,
 						     ad_len, NULL, nonce, key);

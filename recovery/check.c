@@ -142,6 +142,7 @@ report_faulty(struct checker *c, const struct faulty *r)
 	struct finding f = { .code = faults[r->fault].code,
 			     .severity = faults[r->fault].severity,
 			     .subject = r->first + 1,
+			     .subject_end = r->last + 2,
 			     .sentence = sentence };
 	int many = r->count > 1;
 

@@ -20,8 +20,9 @@ enum {
 struct finding {
 	const char *code;	/* stable word, see DESIGN.md, "lbsck's findings" */
 	int severity;
-	uint32_t subject;	/* which segment plus one, or 0: with code and
-				 * stretch it tells one finding from another */
+	/* Which segments plus one, from and before, or 0, 0. The first, with code
+	 * and stretch, tells one finding from another. */
+	uint32_t subject, subject_end;
 	/* Of a vdisk, when the finding is about guest data; else NULL, 0, 0. */
 	const char *vdisk;
 	uint64_t offset_bytes, len_bytes;

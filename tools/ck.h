@@ -23,7 +23,8 @@ struct ck {
 	struct progress *bar;	/* drawn while blocks are read, or NULL */
 
 	/* The store is looked at again after each change; a finding is printed
-	 * once, and one that the last look did not meet again is mended. */
+	 * once, and one that the last look did not meet again, nor of some of its
+	 * segments, is mended. */
 	struct ck_finding *findings, **findings_end, *cursor;
 	int look;		/* number of the present look, from 1 */
 	uint64_t scrubbed;	/* bytes, in the last scrub */

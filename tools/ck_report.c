@@ -14,7 +14,7 @@ struct ck_finding {
 	struct ck_finding *next;
 	char *code, *vdisk, *sentence;
 	int severity;
-	uint32_t subject;
+	uint32_t subject, subject_end;
 	uint64_t offset_bytes, len_bytes;
 	int first, last;	/* looks that met it */
 };
@@ -54,6 +54,7 @@ add(struct ck *ck, const struct finding *f)
 					  copy(f->sentence),
 					  f->severity,
 					  f->subject,
+					  f->subject_end,
 					  f->offset_bytes,
 					  f->len_bytes,
 					  ck->look,
@@ -103,6 +104,7 @@ ck_take(void *ctx, const struct finding *f)
 		k = add(ck, f);
 	k->last = ck->look;
 	k->severity = f->severity;
+	k->subject_end = f->subject_end;
 	ck->cursor = k;
 	if (is_news) {
 		free(k->sentence);
@@ -142,10 +144,26 @@ ck_count(const struct ck *ck, int severity)
 	return n;
 }
 
+/* The last look found the same in other stretches of these segments. */
+static int
+is_told_anew(const struct ck *ck, const struct ck_finding *k)
+{
+	const struct ck_finding *x = ck->findings;
+
+	if (!k->subject || k->last == ck->look)
+		return 0;
+	while (x && (x->last < ck->look || strcmp(x->code, k->code) ||
+		     x->subject >= k->subject_end ||
+		     k->subject >= x->subject_end))
+		x = x->next;
+	return x != NULL;
+}
+
 static int
 is_mended(const struct ck *ck, const struct ck_finding *k)
 {
-	return k->severity != FINDING_NOTE && k->last < ck->look;
+	return k->severity != FINDING_NOTE && k->last < ck->look &&
+	       !is_told_anew(ck, k);
 }
 
 static const char *
@@ -170,10 +188,13 @@ findings_json(const struct ck *ck)
 	json_t *list = json_array();
 
 	for (const struct ck_finding *k = ck->findings; k; k = k->next) {
-		json_t *o = json_pack("{s:s,s:s,s:s}", "code", k->code,
-				      "severity", severity_name(k->severity),
-				      "sentence", k->sentence);
+		json_t *o;
 
+		if (is_told_anew(ck, k))
+			continue;
+		o = json_pack("{s:s,s:s,s:s}", "code", k->code, "severity",
+			      severity_name(k->severity), "sentence",
+			      k->sentence);
 		if (k->severity != FINDING_NOTE)
 			json_object_set_new(o, "mended",
 					    json_boolean(is_mended(ck, k)));

@@ -118,8 +118,8 @@ failed(struct copy *copy, const struct qemu_run *run, const char *doing)
 			   : copy->fresh ? "nothing is left behind"
 			   : strcmp(doing, "comparing") == 0
 				   ? "the vdisk has the image, not all of it compared"
-				   : "the vdisk holds a part of the image, the store "
-				     "is whole";
+				   : "the vdisk is written over in part, the store is "
+				     "whole";
 
 	if (run->stopped) {
 		if (copy->server.dir[0] && !copy->server.pid)

@@ -381,7 +381,7 @@ int lbs_vdisk_extents(lbs_vdisk *vdisk, uint64_t len_bytes,
  * thread busy, never more.
  *
  * Memory: lbs_queue_open allocates depth slots of less than 100 bytes; submitting
- * allocates nothing. Buffers are used where they lie. */
+ * allocates nothing, performing may. Buffers are used where they lie. */
 typedef struct lbs_queue lbs_queue;
 
 /* What a request does: as the call of that name does it. */
