@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "crypto/secret.h"
 #include "liblbs/meta/salvage.h"
 #include "recovery/closed.h"
 
@@ -47,6 +48,7 @@ copy_file(const char *from, const char *to, uint64_t *bad_pages)
 		if (pwrite(out, page, (size_t)n, at) != n)
 			err = errno ? -errno : -EIO;
 	}
+	secret_wipe(page, sizeof page); /* of one that holds the data key */
 	close(in);
 	if (out >= 0)
 		close(out);

@@ -117,7 +117,7 @@ def steady(fs, bus, mount="noatime,lazytime"):
                 "modelled_card", "write_amplification", "switch_merges", "partial_merges",
                 "full_merges", "copied_bytes")}
             # Closing one unit too early at each flush would be about 1.5; 1.01 to 1.14 are seen.
-            score.check("the card copies little", card["write_amplification"] < 1.5, str(result["card"]))
+            score.check("the card copies little", card["write_amplification"] < 1.3, str(result["card"]))
             return {"chunk_extents": len(extents), "cleaned_blocks": moved, **result}
         finally:
             machine.clean_up()
