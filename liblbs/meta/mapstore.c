@@ -13,6 +13,8 @@
 #include "liblbs/meta/internal.h"
 
 #define DELTA_NUMBERS 4096
+/* The last region that a layer may have. */
+#define REGION_LAST   (LBA_MAX / MAP_REGION_BLOCKS)
 
 /* Of a row beyond 4061 bytes SQLite keeps 489 to 4061 in a leaf and the rest in
  * pages of 4092. This much is three of those and the least in a leaf, so that
@@ -301,8 +303,7 @@ mapstore_region_fold(struct meta *m, uint32_t layer, uint64_t region,
 static uint64_t
 region_key(uint64_t layer, uint64_t region)
 {
-	return region > LBA_MAX / MAP_REGION_BLOCKS ? NO_BLOCK_THERE
-						    : layer << 28 | region;
+	return region > REGION_LAST ? NO_BLOCK_THERE : layer << 28 | region;
 }
 
 int
@@ -323,6 +324,14 @@ mapstore_next_region(struct meta *m, uint32_t *layer, uint64_t *region)
 	uint64_t best = UINT64_MAX;
 	int rc;
 
+	/* Behind a layer's last region comes the next layer; its key would be one of
+	 * the same layer's first region, where the layer's number is odd. */
+	if (*region > REGION_LAST) {
+		++*layer;
+		*region = 0;
+	}
+	if (*layer > LAYER_MAX)
+		return 0;
 	rc = least_key(m, SQL_BASE_LEAST, base_key(*layer, *region, 0), &base);
 	if (rc == 0)
 		rc = least_key(m, SQL_DELTA_LEAST, delta_key(*layer, *region),

@@ -193,6 +193,9 @@ the_last_block_of_the_last_layer_has_a_place(void **state)
 	assert_int_equal(mapstore_next_region(meta, &layer, &region), 1);
 	assert_int_equal(layer, LAYER_MAX);
 	assert_int_equal(region, last);
+	/* And nothing is behind it. */
+	region++;
+	assert_int_equal(mapstore_next_region(meta, &layer, &region), 0);
 }
 
 static void
