@@ -158,6 +158,40 @@ static void test_failed_append(void **state)
 	}
 }
 
+/* Promise 4 of a write that is longer than one group and begins in the middle of a
+ * block: whichever of the card's writes fails, a block is as it was or as it should be. */
+static void test_failed_long_write(void **state)
+{
+	enum { AT = 1001, LEN = 1200 * 1024, END = AT + LEN, BLOCK = 4096 };
+	static uint8_t data[END];
+	int rc = LBS_EIO, between = 0;
+
+	(void)state;
+	for (unsigned after = 0; rc; after++) {
+		struct world *w = check_made(NULL);
+
+		assert_code(w, world_open(w, 0), 0);
+		memset(data, 1, sizeof data);
+		assert_code(w, lbs_vdisk_write(w->vdisk, data, END, 0, LBS_FUA),
+			    0);
+		simdisk_fault(w->disk, SIM_CARD, SIM_WRITE, after, 0, EIO, 0);
+		memset(data, 2, sizeof data);
+		rc = lbs_vdisk_write(w->vdisk, data, LEN, AT, 0);
+		(void)world_close(w);
+		simdisk_clear_faults(w->disk);
+		assert_code(w, world_open(w, 0), 0);
+		assert_code(w, lbs_vdisk_read(w->vdisk, data, END, 0), 0);
+		for (unsigned at = AT; at < END; at++)
+			if (at > AT && at % BLOCK)
+				assert_int_equal(data[at], data[at - 1]);
+		if (rc == 0)
+			assert_true(data[AT] == 2 && data[END - 1] == 2);
+		between += data[AT] != data[END - 1];
+		world_free(w);
+	}
+	assert_true(between > 0);
+}
+
 /* A guest that never flushes: what a cut may take is bounded all the same. */
 static void test_bounded_tail(void **state)
 {
@@ -241,6 +275,7 @@ int main(void)
 		cmocka_unit_test(test_failed_commit),
 		cmocka_unit_test(test_failed_beginning),
 		cmocka_unit_test(test_failed_append),
+		cmocka_unit_test(test_failed_long_write),
 		cmocka_unit_test(test_bounded_tail),
 		cmocka_unit_test(test_unasked_sync),
 		cmocka_unit_test(test_two_metadata_one_card),

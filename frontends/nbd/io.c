@@ -103,9 +103,12 @@ io_write(void *handle, const void *buf, uint32_t count, uint64_t offset,
 	trace("write", count, offset, flags);
 	server_enter();
 	while (count > 0 && rc >= 0) {
-		uint32_t part =
-			count < REQUEST_MAX_BYTES ? count : REQUEST_MAX_BYTES;
+		uint32_t part = count;
 
+		/* No block is written by two calls: it would not be there whole
+		 * or not at all. */
+		if (part > REQUEST_MAX_BYTES)
+			part = REQUEST_MAX_BYTES - offset % BLOCK_BYTES;
 		/* FUA makes what returned before durable too: enough on the
 		 * last part. */
 		rc = lbs_vdisk_write(vdisk_of(handle), from, part, offset,

@@ -175,8 +175,11 @@ write_all(lbs_vdisk *v, struct cursor *from, size_t len, uint64_t offset)
 	int rc = 0;
 
 	while (len && rc == 0) {
-		size_t n = len < IO_GROUP_BYTES ? len : IO_GROUP_BYTES;
+		size_t n = len;
 
+		/* Promise 4: no block is written by two groups. */
+		if (n > IO_GROUP_BYTES)
+			n = IO_GROUP_BYTES - offset % BLOCK_BYTES;
 		rc = io_write_group(v, from, n, offset);
 		offset += n;
 		len -= n;
