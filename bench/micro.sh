@@ -92,10 +92,10 @@ lbs_store() { # lbs_store DIR CIPHER [--preallocate]
 }
 luks_image() { # luks_image FORMAT OPTION...
 	# Short, for the server derives the key while it is measured. qemu-img times
-	# that, and on a noisy machine gives up at times.
+	# that, and on a noisy machine gives up every other time.
 	local format=$1
 	shift
-	for try in 1 2 3 4 5; do
+	for try in $(seq 40); do
 		! qemu-img create -q -f "$format" --object "secret,id=s,file=$disk/pass" \
 			-o "$*" "$ram/d/luks.$format" 1G || return 0
 	done
