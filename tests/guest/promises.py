@@ -112,7 +112,7 @@ class Findings:
 
     def dpkg(self, promised):
         if self.of("AUDITED") != [["0"]]:
-            yield f"dpkg --audit finds something after dpkg --configure -a: {self.of('AUDITED')}"
+            yield f"dpkg --audit finds something after all was configured or removed: {self.of('AUDITED')}"
         found = {rest[0]: rest[1:] for rest in self.of("PACKAGE")}
         if not found:
             yield "the packages were not looked at"

@@ -41,7 +41,9 @@ look_at_files() {
 	done
 }
 
-# Where a package was being installed, dpkg tells what to do; it is done.
+# Where a package was being installed or removed, dpkg tells what to do; it is done.
+# --configure looks only at what is to be installed: one whose removal had begun stays
+# half configured until the removal ends.
 look_at_packages() {
 	local deb status
 	status=$(dpkg --audit | lines)
@@ -53,6 +55,7 @@ look_at_packages() {
 			esac
 		done
 		dpkg --configure -a
+		dpkg --purge --pending
 	fi
 	say "AUDITED $(dpkg --audit | lines)"
 	for deb in /root/debs/*.deb; do
