@@ -2,10 +2,7 @@
  * io_test - the data path as a caller of the library sees it: any offset, any
  * length, any shape of buffers, against a plain array of bytes.
  */
-#include "tests/unit/store.h"
-
-#include "liblbs/medium/medium.h"
-#include "liblbs/store/env.h"
+#include "tests/unit/own_card.h"
 
 #include <sys/wait.h>
 
@@ -322,38 +319,14 @@ zeroing_a_part_of_a_hole_leaves_a_hole(void **state)
 
 /* ---- durability ---------------------------------------------------------------- */
 
-static struct medium *card;
-
-/* Opens the store again; nothing is synced in it unasked, however long a test takes. */
-static void
-open_undisturbed(void)
-{
-	struct store_env env = { .meta_path = store_path, .threads = 1,
-				 .sync_seconds = 3600 };
-	struct lbs_open_options o = { .struct_size = sizeof o,
-				      .log = store_tell };
-
-	assert_int_equal(store_close(), 0);
-	assert_int_equal(medium_posix_open(store_card, 0, &card), 0);
-	env.card = card;
-	assert_int_equal(store_open_env(&env, &o, &store), 0);
-	assert_int_equal(lbs_vdisk_open(store, NULL, &disk), 0);
-}
-
-static void
-close_undisturbed(void)
-{
-	assert_int_equal(store_close(), 0);
-	card->ops->close(card);
-}
-
 static void
 fua_and_flush_make_durable(void **state)
 {
 	uint64_t syncs;
 
 	(void)state;
-	open_undisturbed();
+	own_card_make();
+	own_card_open();
 	draw_bytes(buf, 4096);
 	assert_int_equal(lbs_vdisk_write(disk, buf, 4096, 0, LBS_FUA), 0);
 	assert_true(store_stat(LBS_STAT_DURABLE_RECORD) ==
@@ -376,7 +349,7 @@ fua_and_flush_make_durable(void **state)
 	assert_int_equal(lbs_vdisk_write_zeroes(disk, 100, 7, LBS_FUA), 0);
 	assert_true(store_stat(LBS_STAT_DURABLE_RECORD) ==
 		    store_stat(LBS_STAT_LAST_RECORD));
-	close_undisturbed();
+	own_card_close();
 }
 
 static void
@@ -390,7 +363,8 @@ a_lone_synchronous_write_costs_two_pages_and_one_commit(void **state)
 	store_preallocate = 1;
 	assert_int_equal(store_make(SIZE, 100 * MIB), 0);
 	store_preallocate = 0;
-	open_undisturbed();
+	own_card_make();
+	own_card_open();
 	for (int i = 0; i < 20; i++) {
 		log = store_stat(LBS_STAT_CARD_LOG_BYTES);
 		syncs = store_stat(LBS_STAT_CARD_SYNCS);
@@ -407,7 +381,7 @@ a_lone_synchronous_write_costs_two_pages_and_one_commit(void **state)
 		assert_int_equal(store_stat(LBS_STAT_META_COMMITS) - commits, 1);
 		assert_true(store_stat(LBS_STAT_META_BYTES) - bytes <= 4608);
 	}
-	close_undisturbed();
+	own_card_close();
 }
 
 /* ---- who may use it -------------------------------------------------------------- */

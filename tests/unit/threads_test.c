@@ -2,12 +2,10 @@
  * threads_test - many callers at once: sectors of one block written by several
  * threads are all kept, flushes are shared, and readers see whole blocks.
  */
-#include "tests/unit/store.h"
+#include "tests/unit/own_card.h"
 
 #include <pthread.h>
 
-#include "liblbs/medium/medium.h"
-#include "liblbs/store/env.h"
 #include "liblbs/store/internal.h"
 
 #define SIZE (24 * MIB)
@@ -273,7 +271,6 @@ flushes_are_shared_and_cover_all_before_them(void **state)
 }
 
 /* A card that takes its time. */
-static struct medium *card;
 static const struct medium_ops *fast;
 static struct medium_ops slow;
 
@@ -282,27 +279,6 @@ sync_slowly(struct medium *m, uint32_t file)
 {
 	usleep(40000);
 	return fast->sync(m, file);
-}
-
-/* Opens the store anew; its threads must not see how the card becomes slow. */
-static void
-open_slow(void)
-{
-	/* What is synced unasked is no part of it. */
-	struct store_env env = { .meta_path = store_path, .threads = 1,
-				 .sync_seconds = 3600 };
-	struct lbs_open_options o = { .struct_size = sizeof o,
-				      .log = store_tell };
-
-	assert_int_equal(store_close(), 0);
-	assert_int_equal(medium_posix_open(store_card, 0, &card), 0);
-	fast = card->ops;
-	slow = *fast;
-	slow.sync = sync_slowly;
-	card->ops = &slow;
-	env.card = card;
-	assert_int_equal(store_open_env(&env, &o, &store), 0);
-	assert_int_equal(lbs_vdisk_open(store, NULL, &disk), 0);
 }
 
 static uint64_t
@@ -329,7 +305,12 @@ a_round_waits_for_those_that_come_back(void **state)
 
 	(void)state;
 	faults = 0;
-	open_slow();
+	own_card_make();
+	fast = card->ops;
+	slow = *fast;
+	slow.sync = sync_slowly;
+	card->ops = &slow;
+	own_card_open();
 	for (int i = 0; i < 5 && syncs >= 360 / 4; i++)
 		syncs = syncs_of(6);
 	assert_true(syncs < 360 / 4);
@@ -339,8 +320,7 @@ a_round_waits_for_those_that_come_back(void **state)
 	assert_int_equal(store->flush.crowd, 1);
 	assert_int_equal(store->flush.waiting, 0);
 	assert_int_equal(faults, 0);
-	assert_int_equal(store_close(), 0);
-	fast->close(card);
+	own_card_close();
 }
 
 int
