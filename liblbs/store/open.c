@@ -135,6 +135,9 @@ start_run_page(lbs_store *s)
 	run->session = s->session;
 	run->acked_record = behind.recno;
 	memcpy(run->store_id, s->sealer.store_id, STORE_ID_BYTES);
+	/* What is stored is kept whenever the process dies; only the order must be
+	 * the one written here. */
+	atomic_signal_fence(memory_order_release);
 	memcpy(run->boot_id, s->env.boot_id, sizeof run->boot_id);
 }
 
