@@ -1,0 +1,188 @@
+/*
+ * between_test - what changes between two looks at it: a segment that is begun while
+ * a checkpoint notes segments, a flush between the two numbers that make the tail, a
+ * sync while a record is on its way to the card. The other side is let in exactly
+ * there, by functions that are wrapped at link time.
+ */
+#include "tests/unit/store.h"
+
+#include "liblbs/medium/medium.h"
+#include "liblbs/store/env.h"
+#include "liblbs/store/internal.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define SIZE (24 * MIB)
+#define BLOCK 4096u
+/* More than a segment holds. */
+#define BLOCKS 300u
+
+static struct medium *card;
+static struct medium_ops ops;
+static int (*real_pwritev)(struct medium *, uint32_t, const struct iovec *, int,
+			   uint64_t);
+
+/* Without threads of its own: nobody comes by chance. */
+static int
+open_it(void)
+{
+	struct store_env env = { .meta_path = store_path };
+	struct lbs_open_options o = { .struct_size = sizeof o,
+				      .map_limit_bytes = 4 * MIB,
+				      .log = store_tell };
+	int rc = medium_posix_open(store_card, 0, &card);
+
+	if (rc)
+		return rc;
+	ops = *card->ops;
+	real_pwritev = ops.pwritev;
+	card->ops = &ops;
+	env.card = card;
+	rc = store_open_env(&env, &o, &store);
+	return rc ? rc : lbs_vdisk_open(store, NULL, &disk);
+}
+
+static int
+close_it(void)
+{
+	int rc = store_close();
+
+	card->ops->close(card);
+	return rc;
+}
+
+static int
+setup(void **state)
+{
+	int rc;
+
+	(void)state;
+	store_preallocate = 1; /* nobody stops to fill the card */
+	rc = store_make_closed(SIZE, 64 * MIB);
+	return rc ? rc : open_it();
+}
+
+static int
+teardown(void **state)
+{
+	return close_it() | store_remove(state);
+}
+
+static int
+write_block(uint64_t i)
+{
+	uint8_t block[BLOCK];
+
+	memset(block, (int)(i % 251 + 1), sizeof block);
+	return lbs_vdisk_write(disk, block, sizeof block, i * BLOCK, 0);
+}
+
+/* ---- a segment that is begun while a checkpoint notes segments -------------- */
+
+enum { NOTHING, ARMED, NOTING, TAKEN, BEGUN };
+static _Atomic int stage;
+static _Atomic uint32_t taken;
+static _Thread_local int is_writer;
+static pthread_t writer;
+static int writer_rc;
+
+static void *
+write_on(void *arg)
+{
+	(void)arg;
+	is_writer = 1;
+	for (uint64_t i = 1; i < BLOCKS && writer_rc == 0; i++)
+		writer_rc = write_block(i);
+	if (stage == NOTING)
+		stage = BEGUN; /* it took none */
+	return NULL;
+}
+
+static void
+await(int what)
+{
+	while (stage < what)
+		usleep(100);
+}
+
+int __real_store_check_not_newer(lbs_store *s, uint32_t segment);
+int __wrap_store_check_not_newer(lbs_store *s, uint32_t segment);
+/* The writer has taken a segment, which has no key yet. */
+int
+__wrap_store_check_not_newer(lbs_store *s, uint32_t segment)
+{
+	if (is_writer && stage == NOTING) {
+		taken = segment;
+		stage = TAKEN;
+		await(BEGUN);
+	}
+	return __real_store_check_not_newer(s, segment);
+}
+
+void __real_store_totals(lbs_store *s, struct meta_total *out);
+void __wrap_store_totals(lbs_store *s, struct meta_total *out);
+/* A checkpoint is about to note segments. */
+void
+__wrap_store_totals(lbs_store *s, struct meta_total *out)
+{
+	__real_store_totals(s, out);
+	if (!is_writer && stage == ARMED) {
+		stage = NOTING;
+		pthread_create(&writer, NULL, write_on, NULL);
+		await(TAKEN);
+	}
+}
+
+void __real_segtab_info(struct segtab *t, uint32_t segment,
+			struct segment_info *out);
+void __wrap_segtab_info(struct segtab *t, uint32_t segment,
+			struct segment_info *out);
+/* The checkpoint has looked at that segment: now it is begun. */
+void
+__wrap_segtab_info(struct segtab *t, uint32_t segment, struct segment_info *out)
+{
+	__real_segtab_info(t, segment, out);
+	if (is_writer || stage != TAKEN || segment != taken)
+		return;
+	stage = BEGUN;
+	while (!segtab_key(t, segment))
+		usleep(100);
+}
+
+static void
+a_segment_begun_beside_a_checkpoint_keeps_its_key(void **state)
+{
+	uint8_t block[BLOCK];
+
+	(void)state;
+	assert_int_equal(write_block(0), 0);
+	stage = ARMED;
+	assert_int_equal(lbs_store_checkpoint(store), 0);
+	pthread_join(writer, NULL);
+	assert_int_equal(writer_rc, 0);
+	assert_int_equal(stage, BEGUN);
+	assert_true(taken > 0);
+	stage = NOTHING;
+
+	assert_int_equal(close_it(), 0);
+	assert_int_equal(open_it(), 0);
+	for (uint64_t i = 0; i < BLOCKS; i++) {
+		assert_int_equal(lbs_vdisk_read(disk, block, BLOCK, i * BLOCK),
+				 0);
+		assert_int_equal(block[0], i % 251 + 1);
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			a_segment_begun_beside_a_checkpoint_keeps_its_key, setup,
+			teardown),
+	};
+
+	unit_seed(argc, argv);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
