@@ -118,8 +118,10 @@ store_room_restore(lbs_store *s)
 static uint32_t
 tail_segments(lbs_store *s)
 {
-	uint64_t tail = stream_log_bytes(s->stream) -
-			atomic_load(&s->log_bytes_anchored);
+	/* In this order: the other way round a flush in between would leave less
+	 * than nothing. */
+	uint64_t anchored = atomic_load(&s->log_bytes_anchored);
+	uint64_t tail = stream_log_bytes(s->stream) - anchored;
 	uint32_t usable = s->geometry.segment_bytes -
 			  s->geometry.segment_bytes / 8 - 2 * PAGE_BYTES;
 

@@ -174,12 +174,93 @@ a_segment_begun_beside_a_checkpoint_keeps_its_key(void **state)
 	}
 }
 
+/* ---- a flush between the two numbers that make the tail ---------------------- */
+
+static int flush_now;
+
+uint64_t __real_stream_log_bytes(struct stream *st);
+uint64_t __wrap_stream_log_bytes(struct stream *st);
+uint64_t
+__wrap_stream_log_bytes(struct stream *st)
+{
+	uint64_t n = __real_stream_log_bytes(st);
+
+	if (flush_now) {
+		flush_now = 0;
+		for (uint64_t i = 0; i < BLOCKS; i++)
+			assert_int_equal(write_block(i), 0);
+		assert_int_equal(lbs_vdisk_flush(disk), 0);
+	}
+	return n;
+}
+
+static void
+a_flush_meanwhile_keeps_nothing_more_back(void **state)
+{
+	uint32_t kept;
+
+	(void)state;
+	assert_int_equal(write_block(0), 0);
+	assert_int_equal(lbs_vdisk_flush(disk), 0);
+	kept = store_room_kept(store, ROOM_CLEANER);
+	flush_now = 1;
+	assert_int_equal(store_room_kept(store, ROOM_CLEANER), kept);
+	assert_int_equal(flush_now, 0);
+}
+
+/* ---- a sync while a record is on its way ------------------------------------- */
+
+static int sync_now;
+
+/* The record is in the kernel's hands, and the stream does not know it yet. */
+static int
+hooked_pwritev(struct medium *m, uint32_t file, const struct iovec *iov, int n,
+	       uint64_t at)
+{
+	int err = real_pwritev(m, file, iov, n, at);
+	uint8_t chunks[64];
+
+	if (sync_now) {
+		sync_now = 0;
+		stream_take_dirty(store->stream, chunks);
+	}
+	return err;
+}
+
+static void
+a_record_on_its_way_waits_for_the_next_sync(void **state)
+{
+	uint8_t chunks[64];
+
+	(void)state;
+	assert_int_equal(write_block(0), 0);
+	assert_int_equal(lbs_vdisk_flush(disk), 0);
+	ops.pwritev = hooked_pwritev;
+	sync_now = 1;
+	assert_int_equal(write_block(0), 0);
+	assert_int_equal(sync_now, 0);
+	assert_true(store_stat(LBS_STAT_UNSYNCED_BYTES) > 0);
+
+	/* What goes into a page that a sync has just taken along waits, too. */
+	assert_int_equal(lbs_vdisk_discard(disk, BLOCK, 0, 0), 0);
+	stream_take_dirty(store->stream, chunks);
+	assert_int_equal(store_stat(LBS_STAT_UNSYNCED_BYTES), 0);
+	assert_int_equal(lbs_vdisk_discard(disk, BLOCK, 0, 0), 0);
+	assert_true(store_stat(LBS_STAT_UNSYNCED_BYTES) > 0);
+}
+
 int
 main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			a_segment_begun_beside_a_checkpoint_keeps_its_key, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			a_flush_meanwhile_keeps_nothing_more_back, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			a_record_on_its_way_waits_for_the_next_sync, setup,
 			teardown),
 	};
 
