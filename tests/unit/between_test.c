@@ -1,7 +1,8 @@
 /*
  * between_test - what changes between two looks at it: a segment that is begun while
  * a checkpoint notes segments, a flush between the two numbers that make the tail, a
- * sync while a record is on its way to the card. The other side is let in exactly
+ * sync while a record is on its way to the card, others' writes between the checkpoints
+ * of one who needs the last room. The other side is let in exactly
  * there, by functions that are wrapped at link time.
  */
 #include "tests/unit/store.h"
@@ -13,7 +14,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define SIZE (24 * MIB)
+#define SIZE (64 * MIB)
 #define BLOCK 4096u
 /* More than a segment holds. */
 #define BLOCKS 300u
@@ -249,6 +250,93 @@ a_record_on_its_way_waits_for_the_next_sync(void **state)
 	assert_true(store_stat(LBS_STAT_UNSYNCED_BYTES) > 0);
 }
 
+/* ---- one who writes over blocks beside one who needs the last room ------------ */
+
+#define OTHERS 256u
+#define LAST 200u		/* with OTHERS more than is left, alone less */
+#define LEFT 300u
+
+static _Atomic unsigned asked, answered;
+static _Atomic int over;
+
+/* Is admitted again and again, and writes for as long as a checkpoint lasts. */
+static void *
+write_over(void *arg)
+{
+	const struct extent x = { disk->layer, OTHERS, 0 };
+	unsigned n = 0;
+	uint32_t fresh;
+
+	(void)arg;
+	while (!over) {
+		if (asked == n) {
+			usleep(100);
+			continue;
+		}
+		if (n++)
+			map_unadmit(store->map, &x, 0);
+		if (store_room_admit(store, &x, &fresh) ||
+		    map_admit(store->map, &x, 0, fresh) != 1)
+			break;
+		answered = n;
+	}
+	if (n)
+		map_unadmit(store->map, &x, 0);
+	return NULL;
+}
+
+/* Until the other is admitted; a while if it is not. */
+static void
+let_write_over(void)
+{
+	unsigned n = asked + 1;
+
+	if (answered != asked)
+		return; /* it still waits */
+	asked = n;
+	for (int i = 0; i < 2000 && answered != n; i++)
+		usleep(100);
+}
+
+static _Thread_local int is_last;
+
+int __real_store_checkpoint(lbs_store *s);
+int __wrap_store_checkpoint(lbs_store *s);
+int
+__wrap_store_checkpoint(lbs_store *s)
+{
+	int rc = __real_store_checkpoint(s);
+
+	if (is_last)
+		let_write_over();
+	return rc;
+}
+
+static void
+the_last_room_is_given_beside_others(void **state)
+{
+	static uint8_t data[LAST * BLOCK];
+	uint64_t most = store_stat(LBS_STAT_LIVE_BLOCKS_MAX) - LEFT;
+	pthread_t other;
+
+	(void)state;
+	assert_true(most > OTHERS && most + LAST <= SIZE / BLOCK);
+	for (uint64_t i = 0; i < most; i++)
+		assert_int_equal(write_block(i), 0);
+	assert_int_equal(lbs_store_checkpoint(store), 0);
+	assert_int_equal(store_stat(LBS_STAT_LIVE_BLOCKS), most);
+	assert_int_equal(pthread_create(&other, NULL, write_over, NULL), 0);
+	let_write_over();
+	assert_int_equal(answered, 1);
+	is_last = 1;
+	assert_int_equal(lbs_vdisk_write(disk, data, sizeof data, most * BLOCK, 0),
+			 0);
+	is_last = 0;
+	assert_true(asked > 1);
+	over = 1;
+	pthread_join(other, NULL);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -262,6 +350,8 @@ main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(
 			a_record_on_its_way_waits_for_the_next_sync, setup,
 			teardown),
+		cmocka_unit_test_setup_teardown(
+			the_last_room_is_given_beside_others, setup, teardown),
 	};
 
 	unit_seed(argc, argv);
