@@ -97,6 +97,7 @@ struct batch {
 	struct item *first, *last;
 	int count;
 	uint32_t start, end;	/* in the segment, without padding */
+	uint32_t fresh;		/* bytes of pages that it is the first to touch */
 	uint64_t recno;		/* of the last record, or 0 */
 	struct iovec iov[BATCH_ITEMS + 1];
 	int vectors;
@@ -146,13 +147,14 @@ static void
 pad_batch(struct stream *st, struct batch *b)
 {
 	uint32_t page_end = (uint32_t)round_up(b->end, PAGE_BYTES);
-	uint32_t pad = page_end - b->end, fresh, touched;
+	uint32_t pad = page_end - b->end, touched;
 
 	if (st->touched_segment != b->first->segment) {
 		st->touched_segment = b->first->segment;
 		st->touched_end = 0;
 	}
 	touched = st->touched_end;
+	b->fresh = 0;
 	assert(b->start % PAGE_BYTES == 0 || b->start < touched);
 	if (page_end <= touched)
 		return;
@@ -164,9 +166,8 @@ pad_batch(struct stream *st, struct batch *b)
 	} else if (pad) {
 		b->iov[b->vectors++] = (struct iovec){ st->zeroes, pad };
 	}
-	fresh = page_end - (b->start > touched ? b->start : touched);
-	st->stats.page_bytes += fresh;
-	st->stats.unsynced_bytes += fresh;
+	b->fresh = page_end - (b->start > touched ? b->start : touched);
+	st->stats.page_bytes += b->fresh;
 	st->touched_end = page_end;
 }
 
@@ -253,8 +254,12 @@ push(struct stream *st, struct batch *b)
 							  : code_of_errno(err));
 		return;
 	}
-	/* A cut that counts on this push finds the chunk marked. */
+	/* A cut that counts on this push finds the chunk marked; what a sync has
+	 * taken meanwhile, of this page or before this push, is not all. */
 	st->dirty[chunk] = 1;
+	st->stats.unsynced_bytes += b->fresh;
+	if (!st->stats.unsynced_bytes)
+		st->stats.unsynced_bytes = PAGE_BYTES;
 	if (b->recno)
 		st->pushed_recno = b->recno;
 	for (int i = 0; i < b->done_count; i++)

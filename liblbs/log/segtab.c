@@ -318,6 +318,7 @@ segtab_info(struct segtab *t, uint32_t segment, struct segment_info *out)
 	pthread_mutex_lock(&t->lock);
 	out->filled = s->filled;
 	out->used = s->used;
+	out->keyed = atomic_load(&s->keyed);
 	out->serial = s->serial;
 	out->last_recno = s->last_recno;
 	out->live = s->live;

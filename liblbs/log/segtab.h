@@ -73,6 +73,8 @@ void segtab_set_stuck(struct segtab *t, uint32_t segment);
 
 struct segment_info {
 	int filled, used;
+	int keyed;		/* serial and salt are of this use: a segment that
+				 * is taken has them from when it is begun */
 	uint64_t serial, last_recno;
 	uint32_t live;
 	uint8_t salt[SALT_BYTES];

@@ -129,7 +129,8 @@ decode_vdisk(sqlite3_stmt *st, int at, struct meta_vdisk *out)
 	out->layer = (uint32_t)layer;
 	if (!name || strlen(name) >= sizeof out->name || layer < 1 ||
 	    layer > LAYER_MAX ||
-	    out->size_bytes > (LBA_MAX + 1) * BLOCK_BYTES ||
+	    /* A layer's last block is no vdisk's (store/shrink.c unmaps it). */
+	    out->size_bytes > LBA_MAX * BLOCK_BYTES ||
 	    out->size_bytes % 512)
 		return -1;
 	strcpy(out->name, name);

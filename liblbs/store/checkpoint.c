@@ -30,7 +30,8 @@ write_segments(struct slice *sl)
 
 	for (uint32_t i = 0; i < s->geometry.segment_count && rc == 0; i++) {
 		segtab_info(s->segtab, i, &info);
-		if (!info.used || info.in_metadata || !segtab_key(s->segtab, i))
+		/* One look: it may be begun right after. */
+		if (!info.used || info.in_metadata || !info.keyed)
 			continue;
 		struct meta_segment row = { i, info.serial, { 0 } };
 

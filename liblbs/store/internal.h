@@ -6,7 +6,7 @@
  * reads go on, writes and flushes fail) -> closed. Opening again recovers.
  *
  * Locks, in the order in which they may be taken:
- *   cleaner->lock, checkpointing, cleaner->moving, flush.lock, streams
+ *   cleaner->lock, admitting, checkpointing, cleaner->moving, flush.lock, streams
  *   (liblbs/log/append.c), filling, syncing, db, map (liblbs/map/map.c), segtab,
  *   synced_lock, failure_lock.
  */
@@ -125,6 +125,11 @@ struct lbs_store {
 	_Atomic uint64_t checkpoint, checkpoint_recno;
 	_Atomic uint64_t log_bytes_at_checkpoint;
 	_Atomic uint64_t looked_at; /* log bytes, by background_after_write */
+
+	/* Held over the checkpoints of a writer for whose sake others are not
+	 * admitted meanwhile (room.c). */
+	pthread_mutex_t admitting;
+	_Atomic int is_admitting;
 
 	pthread_mutex_t filling; /* guards chunk growth; held over its I/O */
 	_Atomic int card_full;

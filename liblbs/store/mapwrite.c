@@ -175,7 +175,9 @@ mapwrite(struct slice *sl, struct memtable_run *runs, size_t count)
 
 		uint32_t layer = map_key_layer(runs[i].key);
 		uint64_t number = map_key_lba(runs[i].key) / MAP_REGION_BLOCKS;
-		uint64_t end = map_key(layer, (number + 1) * MAP_REGION_BLOCKS);
+		/* Behind a layer's last region begins the next layer. */
+		uint64_t end = map_key(layer, number * MAP_REGION_BLOCKS) +
+			       MAP_REGION_BLOCKS;
 		struct memtable_run rest = { 0 };
 
 		for (j = i; j < count && j - i < run_max && runs[j].key < end;

@@ -82,6 +82,7 @@ store_new(const struct store_env *env, const struct lbs_open_options *options)
 	pthread_condattr_destroy(&attr);
 	pthread_mutex_init(&s->synced_lock, NULL);
 	pthread_mutex_init(&s->checkpointing, NULL);
+	pthread_mutex_init(&s->admitting, NULL);
 	pthread_mutex_init(&s->filling, NULL);
 	pthread_mutex_init(&s->syncing, NULL);
 	pthread_mutex_init(&s->failure_lock, NULL);
@@ -111,6 +112,7 @@ store_free(lbs_store *s, int abandon)
 	pthread_mutex_destroy(&s->failure_lock);
 	pthread_mutex_destroy(&s->syncing);
 	pthread_mutex_destroy(&s->filling);
+	pthread_mutex_destroy(&s->admitting);
 	pthread_mutex_destroy(&s->checkpointing);
 	pthread_mutex_destroy(&s->synced_lock);
 	pthread_cond_destroy(&s->flush.done);

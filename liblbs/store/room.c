@@ -6,6 +6,7 @@
 #include "liblbs/store/clean.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "liblbs/format/record.h"
 
@@ -118,8 +119,10 @@ store_room_restore(lbs_store *s)
 static uint32_t
 tail_segments(lbs_store *s)
 {
-	uint64_t tail = stream_log_bytes(s->stream) -
-			atomic_load(&s->log_bytes_anchored);
+	/* In this order: the other way round a flush in between would leave less
+	 * than nothing. */
+	uint64_t anchored = atomic_load(&s->log_bytes_anchored);
+	uint64_t tail = stream_log_bytes(s->stream) - anchored;
 	uint32_t usable = s->geometry.segment_bytes -
 			  s->geometry.segment_bytes / 8 - 2 * PAGE_BYTES;
 
@@ -198,9 +201,12 @@ store_clean_batch(lbs_store *s)
 
 /* ---- admission ----------------------------------------------------------- */
 
-/* Checkpoints that a write near the end of the room waits for while others write:
- * one is nearly always enough. */
-#define ADMIT_TRIES 100
+/* Checkpoints that a write near the end of the room waits for while others write, a
+ * millisecond apart, since who was let in must first be in the log: one or two are
+ * nearly always enough. After so many of them others are not let in, so that what they
+ * write ends to count as new. */
+#define ADMIT_TRIES 1000
+#define ADMIT_BESIDE 8
 
 /* Fills the card until it may hold so many blocks more: 0, LBS_ENOSPC, or an error
  * that stopped the store. */
@@ -214,12 +220,43 @@ fill_for(lbs_store *s, uint32_t holes)
 	return rc;
 }
 
+/* Checkpoints until so many holes may be written, 1, or it is sure that they may not,
+ * 0; or an error. Blocks that were written twice are counted twice until a checkpoint,
+ * and what others write meanwhile as new: refused is only what does not fit beside
+ * what lives. */
+static int
+count_for(lbs_store *s, uint32_t holes)
+{
+	int rc, ok, tries = 0;
+
+	do {
+		if (tries == ADMIT_BESIDE) {
+			pthread_mutex_lock(&s->admitting);
+			atomic_store(&s->is_admitting, 1);
+		}
+		if (tries)
+			usleep(1000);
+		rc = store_checkpoint(s);
+		ok = map_allows(s->map, holes);
+	} while (rc == 0 && !ok && map_may_allow(s->map, holes) &&
+		 ++tries < ADMIT_TRIES);
+	if (tries >= ADMIT_BESIDE) {
+		atomic_store(&s->is_admitting, 0);
+		pthread_mutex_unlock(&s->admitting);
+	}
+	return rc ? rc : ok;
+}
+
 int
 store_room_admit(lbs_store *s, const struct extent *extent, uint32_t *fresh)
 {
 	uint32_t holes;
-	int rc, tries = 0;
+	int rc;
 
+	if (atomic_load(&s->is_admitting)) { /* another's turn */
+		pthread_mutex_lock(&s->admitting);
+		pthread_mutex_unlock(&s->admitting);
+	}
 	/* Far from full: nothing needs to be looked up. */
 	*fresh = extent->count_blocks;
 	if (map_allows(s->map, extent->count_blocks))
@@ -233,14 +270,9 @@ store_room_admit(lbs_store *s, const struct extent *extent, uint32_t *fresh)
 	rc = atomic_load(&s->card_full) ? LBS_ENOSPC : fill_for(s, holes);
 	if (rc != LBS_ENOSPC)
 		return rc;
-	/* Blocks that were written twice are counted twice until a checkpoint, and
-	 * what others write meanwhile as new: refused is only what does not fit
-	 * beside what lives. */
-	do {
-		rc = store_checkpoint(s);
-		if (rc || map_allows(s->map, holes))
-			return rc;
-	} while (map_may_allow(s->map, holes) && ++tries < ADMIT_TRIES);
+	rc = count_for(s, holes);
+	if (rc)
+		return rc < 0 ? rc : 0;
 	/* Perhaps the card has got room again. */
 	return fill_for(s, holes);
 }
