@@ -345,6 +345,20 @@ for signal in INT TERM HUP; do
 		bash -c '! ls -d flash/n.lbs* card/n* 2>/dev/null | grep .'
 done
 
+# nohup: what is to outlive the terminal does, and can be stopped all the same.
+(trap '' HUP; exec "$lbs" create -q --size 4G --chunk-size 64M --preallocate \
+	--data card/n flash/n.lbs) >out 2>err &
+pid=$!
+while [ ! -e card/n/0000.lbs ] && kill -0 $pid 2>/dev/null; do sleep 0.02; done
+kill -HUP $pid
+files=$(find card/n -type f 2>/dev/null | wc -l)
+while [ "$(find card/n -type f 2>/dev/null | wc -l)" -le $((files + 1)) ] &&
+	kill -0 $pid 2>/dev/null; do sleep 0.02; done
+holds "create goes on after a SIGHUP that nohup ignores" kill -TERM $pid
+got=0
+wait $pid || got=$?
+holds "and SIGTERM stops it: $got" test $got -eq 1 -a ! -e card/n
+
 # --- stores that are none, or not ours ------------------------------------------
 each() { # STATUS WORD: all commands that look at a store
 	for command in info stat list; do

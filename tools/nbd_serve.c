@@ -558,13 +558,17 @@ end_command(pid_t pid)
 static int
 open_signals(void)
 {
+	struct sigaction hup;
 	sigset_t set;
 
+	sigaction(SIGHUP, NULL, &hup);
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
+	/* Blocked it would come even where nohup(1) has it ignored. */
+	if (hup.sa_handler != SIG_IGN)
+		sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	return signalfd(-1, &set, SFD_CLOEXEC);

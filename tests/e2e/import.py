@@ -430,6 +430,24 @@ def progress(lab):
     lab.stop()
 
 
+def unwaited(lab):
+    """From a parent that waits for no child: what qemu-img says counts all the same."""
+    def run(*args):
+        return subprocess.run([os.path.join(ROOT, "lbs"), *args], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, check=False, timeout=300,
+                              preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+
+    data = rng.randbytes(MIB)
+    done = run("import", write(lab.path("one.raw"), data), lab.store)
+    score.equal("import with SIGCHLD ignored", done.returncode, 0)
+    score.check("it is there", lab.vdisk()[:MIB] == data)
+    out = lab.path("out.raw")
+    done = run("export", "--format", "nonsense", lab.store, out)
+    score.check("export with SIGCHLD ignored", done.returncode == 1 and
+                "[failed]" in done.stderr and not os.path.exists(out), str(done))
+    gone(lab, "SIGCHLD ignored")
+
+
 def created(lab, image):
     for size in ((), ("--size", "96M")):
         new, card = lab.path("new.lbs"), lab.path("newcard")
@@ -457,6 +475,7 @@ with Place("48M") as lab:
     served(lab, disk)
     differs(lab)
 with Place("16M") as lab:
+    unwaited(lab)
     asks(lab)
 with Place("64M", "--capacity", "24M", "--segment-size", "1M") as lab:
     no_room(lab)
