@@ -18,6 +18,9 @@
 
 #define TICK_MS 200
 
+static const int caught[] = { SIGINT, SIGTERM, SIGHUP };
+#define CAUGHT (sizeof(caught) / sizeof(*caught))
+
 /* A directory of mode 0700. A socket's path is held to some hundred bytes, so
  * that a long TMPDIR does not serve. */
 static int
@@ -43,12 +46,12 @@ static int
 serve(struct report *report, const struct nbd_config *config,
       const struct nbd_private *server, pid_t parent)
 {
-	static const int caught[] = { SIGINT, SIGTERM, SIGHUP };
 	struct listener listener;
 	int rc;
 
-	/* nbd_serve blocks these and reads them; until then they end us. */
-	for (size_t i = 0; i < sizeof(caught) / sizeof(*caught); i++)
+	/* Blocked since before the fork, and read by nbd_serve: the end may be
+	 * asked for at once, and the directory is to go all the same. */
+	for (size_t i = 0; i < CAUGHT; i++)
 		signal(caught[i], SIG_DFL);
 	/* ^C on the terminal is for our parent. */
 	setsid();
@@ -93,6 +96,7 @@ nbd_private_start(struct report *report, const struct nbd_config *config,
 {
 	struct nbd_config mine = *config;
 	pid_t parent = getpid();
+	sigset_t stops, before;
 	int ready[2], rc;
 
 	*out = (struct nbd_private){ .pid = 0 };
@@ -100,7 +104,14 @@ nbd_private_start(struct report *report, const struct nbd_config *config,
 	if (rc != EXIT_DONE)
 		return rc;
 	fflush(stdout);
-	if (pipe2(ready, O_CLOEXEC) < 0 || (out->pid = fork()) < 0) {
+	sigemptyset(&stops);
+	for (size_t i = 0; i < CAUGHT; i++)
+		sigaddset(&stops, caught[i]);
+	sigprocmask(SIG_BLOCK, &stops, &before);
+	out->pid = pipe2(ready, O_CLOEXEC) < 0 ? -1 : fork();
+	if (out->pid != 0)
+		sigprocmask(SIG_SETMASK, &before, NULL);
+	if (out->pid < 0) {
 		rc = report_error(report, "failed",
 				  "no process can be started: %s",
 				  strerror(errno));

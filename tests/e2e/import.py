@@ -3,6 +3,7 @@
 back, holes stay holes, images that lie or name other files, stores that are
 full, served or held, and interruptions: what fails leaves nothing behind.
 """
+import fcntl
 import json
 import os
 import pty
@@ -402,6 +403,37 @@ def interrupted(lab):
     nothing("create --from, no image")
 
 
+def catches(pid, signum):
+    try:
+        with open(f"/proc/{pid}/status") as f:
+            caught = [l.split()[1] for l in f if l.startswith("SigCgt")]
+    except OSError:
+        return False
+    return bool(int(caught[0], 16) >> signum - 1 & 1)
+
+
+def at_once(lab):
+    """Interrupted before the private server is up: on one processor it has done
+    nothing yet when it is told to end."""
+    processor = min(os.sched_getaffinity(0))
+    for _ in range(5):
+        with open(lab.store + ".run", "rb") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            work = subprocess.Popen(
+                [os.path.join(ROOT, "lbs"), "export", lab.store, lab.path("out.raw")],
+                stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                preexec_fn=lambda: os.sched_setaffinity(0, {processor}))
+            wait_until(lambda: catches(work.pid, signal.SIGINT) or
+                       work.poll() is not None, 60)
+            work.send_signal(signal.SIGINT)
+        said = work.communicate(timeout=120)[1]
+        # Where the lock was not let go of in time, it is busy.
+        score.check("interrupted at once", work.returncode == 1 and
+                    ("[cancelled]" in said or "[busy]" in said), said)
+        gone(lab, "interrupted at once")
+    score.check("and no image", not os.path.exists(lab.path("out.raw")))
+
+
 def progress(lab):
     """On a terminal, after two seconds; the server is stopped meanwhile."""
     image = write(lab.path("slow.raw"), rng.randbytes(32 * MIB) * 6)
@@ -476,6 +508,7 @@ with Place("48M") as lab:
     differs(lab)
 with Place("16M") as lab:
     unwaited(lab)
+    at_once(lab)
     asks(lab)
 with Place("64M", "--capacity", "24M", "--segment-size", "1M") as lab:
     no_room(lab)
