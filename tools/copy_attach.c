@@ -95,6 +95,7 @@ serve_it(struct copy *copy, int read_only)
 	struct nbd_config config = {
 		.data_dir = copy->data_dir,
 		.read_only = read_only,
+		.own_client = 1,
 		.ready_fd = -1,
 	};
 	int rc = serving_look(copy->report, read_only ? LBS_RDONLY : 0,

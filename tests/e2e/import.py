@@ -362,6 +362,8 @@ def interrupted(lab):
         if number != signal.SIGKILL:
             score.equal(f"import, {name}: status", work.returncode, 1)
             score.check(f"import, {name}: says so", "[cancelled]" in said and "the vdisk" in said, said)
+            score.check(f"import, {name}: nothing of a client that hung up", not any(
+                w in said for w in ("Connection reset", "Broken pipe", "Bad message")), said)
         gone(lab, f"import, {name}")
         lab.clean(f"import, {name}")
     lab.lbs("import", "--no-verify", image, lab.store)
