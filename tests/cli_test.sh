@@ -154,6 +154,27 @@ for closed in "<&-" ">&-" "2>&-" "<&- >&- 2>&-"; do
 	rm -r card/c flash/c.lbs*
 done
 
+# --- names that are not UTF-8, which JSON has to be --------------------------------
+latin=$(printf 'caf\351')
+expect 0 - "$lbs" create -q --json --size 8M --segment-size 1M --data "card/$latin" "flash/$latin.lbs"
+json 'd["store"] == "flash/caf?.lbs" and d["data_dir"].endswith("card/caf?")'
+for command in info list stat clean; do
+	expect 0 - "$lbs" $command --json "flash/$latin.lbs"
+	json 'd["store"] == "flash/caf?.lbs"'
+done
+expect 0 - "$bin/lbsck" --json "flash/$latin.lbs"
+json 'd["store"] == "flash/caf?.lbs" and d["verdict"] == "clean"'
+expect 1 exists "$lbs" create --json --size 1M --data "card/$latin" flash/n.lbs
+json 'd["error"]["code"] == "exists"'
+expect 1 not-found "$lbs" import --json "$latin.raw" flash/a.lbs
+json 'd["error"]["code"] == "not-found" and "caf?.raw" in d["error"]["message"]'
+expect 2 invalid "$lbs" info --json "-$latin" flash/a.lbs
+json 'd["error"]["code"] == "invalid"'
+# A message is cut where it is too long, in the middle of a character if need be.
+expect 2 invalid "$lbs" info --json "x$(printf 'ü%.0s' {1..800})" "x$(printf 'ü%.0s' {1..800})"
+json 'd["error"]["code"] == "invalid"'
+rm -r "card/$latin" "flash/$latin".lbs*
+
 # --- what this build does not have --------------------------------------------
 copy
 for command in vdisk snapshot clone resize backup key rebuild destroy; do

@@ -196,8 +196,8 @@ tell(struct report *report, int shrink, const struct outcome *out)
 	if (report->json)
 		return report_json(
 			report,
-			json_pack("{s:s, s:b, s:b, s:I, s:I, s:I}", "store",
-				  report->store, "served", out->served,
+			json_pack("{s:o, s:b, s:b, s:I, s:I, s:I}", "store",
+				  report_text(report->store), "served", out->served,
 				  "stopped", out->stopped, "segments",
 				  (json_int_t)out->segments, "bytes_moved",
 				  (json_int_t)(out->blocks * BLOCK_BYTES),

@@ -59,11 +59,12 @@ static int
 use_served(struct copy *copy, int read_only)
 {
 	struct report *report = copy->report;
-	json_t *stat;
+	json_t *stat, *utf8;
 	const char *state, *server;
 	int rc = EXIT_DONE;
 
 	snprintf(copy->socket, sizeof(copy->socket), "%s.sock", copy->store);
+	utf8 = json_string(copy->socket);
 	stat = ask(copy, "stat");
 	state = json_string_value(json_object_get(stat, "state"));
 	server = json_string_value(json_object_get(stat, "server"));
@@ -80,10 +81,16 @@ use_served(struct copy *copy, int read_only)
 				  "qemu-img through what it serves",
 				  server ? server : "another program",
 				  report->store);
+	else if (!utf8)
+		rc = report_error(report, "busy",
+				  "in use by %s, and qemu-img cannot be told its "
+				  "socket's path, which is not UTF-8: stop it "
+				  "first", server ? server : "another program");
 	else if (!read_only && strcmp(state, "read-only") == 0)
 		rc = report_error(report, "read-only",
 				  "the store is served read-only: stop that "
 				  "server first");
+	json_decref(utf8);
 	json_decref(stat);
 	report->sentence[0] = '\0';
 	return rc;

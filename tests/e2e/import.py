@@ -269,6 +269,30 @@ def served(lab, image):
     server.wait()
 
 
+def latin(lab):
+    """Names that are not UTF-8, which the server's and qemu-img's JSON has to be."""
+    place = os.fsencode(lab.work) + b"/caf\xe9"
+    os.mkdir(place)
+    store, image, out = (os.fsdecode(place + b"/" + n) for n in (b"s.lbs", b"i.raw", b"o.raw"))
+    lab.lbs("create", "--size", "8M", "--data", place + b"/card", store, what="latin: create")
+    data = rng.randbytes(MIB)
+    lab.lbs("import", write(image, data), store, what="latin: import")
+    told = lab.lbs("export", store, out, what="latin: export")
+    score.check("latin: exported", read(out)[:MIB] == data and
+                told.get("image", "").endswith("/caf?/o.raw"), str(told))
+    server = subprocess.Popen([os.path.join(ROOT, "lbs-nbd"), "-f", store],
+                              stdin=subprocess.DEVNULL)
+    score.check("latin: serves", wait_until(lambda: os.path.exists(store + ".ctl"), 60))
+    for command in ("stat", "list"):
+        told = lab.lbs(command, store, what=f"latin: {command}")
+        score.equal(f"latin: {command} asks it", told.get("served"), True)
+    wait_until(lambda: os.path.exists(store + ".sock"), 60)
+    told = lab.lbs("import", image, store, status=1, word="busy", what="latin: served")
+    score.check("latin: and why", "UTF-8" in told.get("error", {}).get("message", ""), told)
+    server.terminate()
+    server.wait()
+
+
 def no_room(lab):
     """A card that is full; a disk that is, under an export."""
     image = write(lab.path("big.raw"), rng.randbytes(40 * MIB))
@@ -510,6 +534,7 @@ with Place("48M") as lab:
     differs(lab)
 with Place("16M") as lab:
     unwaited(lab)
+    latin(lab)
     at_once(lab)
     asks(lab)
 with Place("64M", "--capacity", "24M", "--segment-size", "1M") as lab:
