@@ -187,12 +187,14 @@ copy_attach(struct copy *copy, int read_only)
 int
 copy_detach(struct copy *copy, int rc)
 {
-	int served = copy->server.pid != 0, ended;
+	int served = copy->server.pid != 0, ended = EXIT_DONE;
 
-	progress_end(&copy->progress);
+	progress_wipe(&copy->progress);
 	clock_gettime(CLOCK_MONOTONIC, &copy->ended);
-	if (!served)
-		return rc;
-	ended = nbd_private_stop(&copy->server);
+	/* Whoever asks twice to stop must not end us here: what was begun is yet
+	 * to be removed. */
+	if (served)
+		ended = nbd_private_stop(&copy->server);
+	progress_end(&copy->progress);
 	return rc == EXIT_DONE ? ended : rc;
 }

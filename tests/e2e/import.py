@@ -374,6 +374,17 @@ def gone(lab, what):
     score.equal(f"{what}: temporary files", os.listdir(lab.tmp), [])
 
 
+def twice(work):
+    """SIGINT again and again, as somebody who does not want to wait."""
+    while work.poll() is None:
+        work.send_signal(signal.SIGINT)
+        time.sleep(0.01)
+    said = work.communicate()[1]
+    # At the very end it may be what ends it.
+    score.check("SIGINT twice", work.returncode in (1, -signal.SIGINT) and "[cancelled]" in said,
+                f"{work.returncode}: {said}")
+
+
 def interrupted(lab):
     image = write(lab.path("long.raw"), rng.randbytes(32 * MIB) * 8)
     for name, number in (("SIGINT", signal.SIGINT), ("SIGTERM", signal.SIGTERM),
@@ -402,6 +413,13 @@ def interrupted(lab):
         score.check(f"export, {name}: says so", "[cancelled]" in said and "no image" in said, said)
         score.check(f"export, {name}: no half image", not os.path.exists(out))
         gone(lab, f"export, {name}")
+    # Asked again while the server ends: what was begun is removed all the same.
+    work = lab.begin("export", "-q", lab.store, out)
+    wait_until(lambda: os.path.exists(out) and os.stat(out).st_blocks > 100 or
+               work.poll() is not None, 60)
+    twice(work)
+    score.check("export, SIGINT twice: no half image", not os.path.exists(out))
+    gone(lab, "export, SIGINT twice")
     new, card = lab.path("new.lbs"), lab.path("newcard")
 
     def nothing(what):
@@ -416,6 +434,12 @@ def interrupted(lab):
     score.check("create --from, SIGTERM", work.returncode == 1 and "[cancelled]" in said, said)
     nothing("create --from, SIGTERM")
     gone(lab, "create --from, SIGTERM")
+    work = lab.begin("create", "-q", "--from", image, "--data", card, new)
+    wait_until(lambda: os.path.exists(new + ".ctl") or work.poll() is not None, 60)
+    time.sleep(0.1)
+    twice(work)
+    nothing("create --from, SIGINT twice")
+    gone(lab, "create --from, SIGINT twice")
     lab.lbs("create", "--from", image, "--capacity", "64M", "--data", card, new,
             status=1, word="no-space")
     nothing("create --from on a full card")
