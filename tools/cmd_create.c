@@ -2,6 +2,7 @@
  * cmd_create.c - lbs create: makes a store. Must leave nothing behind when it
  * fails or is interrupted, and must refuse, not ignore, what it cannot do.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -368,6 +369,8 @@ command_create(int argc, char **argv)
 	create.options.log_ctx = report;
 	create.options.progress = progress_step;
 	create.options.progress_ctx = &create.progress;
+	/* Who does not read what is said does not stop the work half way. */
+	signal(SIGPIPE, SIG_IGN);
 	progress_begin(&create.progress, "writing chunk files", report->quiet, 1);
 	rc = lbs_store_create(report->store, create.data_dir, &create.options);
 	progress_end(&create.progress);

@@ -4,6 +4,7 @@
  */
 #include "tools/copy.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -175,6 +176,8 @@ copy_attach(struct copy *copy, int read_only)
 	int rc;
 
 	clock_gettime(CLOCK_MONOTONIC, &copy->begun);
+	/* Who does not read what is said does not stop the work half way. */
+	signal(SIGPIPE, SIG_IGN);
 	progress_begin(&copy->progress, "opening", report->quiet, 1);
 	rc = serve_it(copy, read_only);
 	if (rc == EXIT_DONE)

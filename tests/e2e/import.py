@@ -269,6 +269,38 @@ def served(lab, image):
     server.wait()
 
 
+def unread(lab):
+    """What is said goes into a pipe that nobody reads: nothing is left half done."""
+    def run(*args):
+        ours, theirs = os.pipe()
+        os.close(ours)
+        done = subprocess.run([os.path.join(ROOT, "lbs"), *args], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL, stderr=theirs, check=False,
+                              timeout=300)
+        os.close(theirs)
+        return done.returncode
+
+    new, card, out = lab.path("new.lbs"), lab.path("newcard"), lab.path("half.raw")
+    # It warns that the card holds less than the disk, and goes on.
+    score.equal("create that warns into nothing", run(
+        "create", "--size", "64M", "--segment-size", "1M", "--capacity", "32M", "--data",
+        card, new), 0)
+    score.equal("makes a whole store", lab.run("lbsck", new, check=False).returncode, 0)
+    shutil.rmtree(card)
+    for name in os.listdir(lab.work):
+        if name.startswith("new.lbs"):
+            os.unlink(lab.path(name))
+    image = write(lab.path("48.raw"), rng.randbytes(48 * MIB))
+    score.equal("create that fails into nothing", run(
+        "create", "--segment-size", "1M", "--capacity", "32M", "--from", image, "--data",
+        card, new), 1)
+    score.equal("leaves nothing", [n for n in os.listdir(lab.work) if n.startswith("new")], [])
+    score.equal("export that fails into nothing", run(
+        "export", "--format", "nonsense", lab.store, out), 1)
+    score.check("leaves nothing", not os.path.exists(out))
+    gone(lab, "unread")
+
+
 def latin(lab):
     """Names that are not UTF-8, which the server's and qemu-img's JSON has to be."""
     place = os.fsencode(lab.work) + b"/caf\xe9"
@@ -559,6 +591,7 @@ with Place("48M") as lab:
 with Place("16M") as lab:
     unwaited(lab)
     latin(lab)
+    unread(lab)
     at_once(lab)
     asks(lab)
 with Place("64M", "--capacity", "24M", "--segment-size", "1M") as lab:
