@@ -121,6 +121,8 @@ for command in create info stat list import export vdisk snapshot clone clean \
 	resize backup key rebuild destroy; do
 	expect 0 - "$lbs" $command --help
 	holds "$command --help says how" grep -q "^Usage: lbs $command" out
+	expect 0 - "$lbs" $command --version
+	holds "$command --version says which" grep -q "^lbs [0-9]" out
 	expect 0 - "$lbs" help $command
 	holds "help $command says the same" grep -q "^Usage: lbs $command" out
 done
