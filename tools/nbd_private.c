@@ -21,21 +21,24 @@
 static const int caught[] = { SIGINT, SIGTERM, SIGHUP };
 #define CAUGHT (sizeof(caught) / sizeof(*caught))
 
-/* A directory of mode 0700. A socket's path is held to some hundred bytes, so
- * that a long TMPDIR does not serve. */
+/* A directory of mode 0700. A socket's path is held to some hundred bytes, and
+ * qemu-img is told it in JSON: a long TMPDIR does not serve, nor one that is not
+ * UTF-8. */
 static int
 make_dir(struct report *report, struct nbd_private *server)
 {
 	const char *base = getenv("TMPDIR");
+	json_t *utf8 = base ? json_string(base) : NULL;
 
-	if (!base || base[0] != '/' ||
+	if (!utf8 || base[0] != '/' ||
 	    strlen(base) + sizeof("/lbs.XXXXXX") > sizeof(server->dir))
 		base = "/tmp";
+	json_decref(utf8);
 	snprintf(server->dir, sizeof(server->dir), "%s/lbs.XXXXXX", base);
 	if (!mkdtemp(server->dir))
 		return report_error(report, "io",
 				    "no directory for a socket can be made in "
-				    "%s: %s",
+				    "%s (%s): name another in TMPDIR",
 				    base, strerror(errno));
 	snprintf(server->socket, sizeof(server->socket), "%s/nbd", server->dir);
 	return EXIT_DONE;

@@ -312,6 +312,12 @@ def latin(lab):
     told = lab.lbs("export", store, out, what="latin: export")
     score.check("latin: exported", read(out)[:MIB] == data and
                 told.get("image", "").endswith("/caf?/o.raw"), str(told))
+    os.environ["TMPDIR"] = os.fsdecode(place)
+    lab.lbs("import", image, lab.store, what="latin: TMPDIR")
+    os.environ["TMPDIR"] = lab.path("nowhere")
+    told = lab.lbs("import", image, lab.store, status=1, word="io", what="no TMPDIR")
+    score.check("no TMPDIR: what to do", "TMPDIR" in told.get("error", {}).get("message", ""), told)
+    os.environ["TMPDIR"] = lab.tmp
     server = subprocess.Popen([os.path.join(ROOT, "lbs-nbd"), "-f", store],
                               stdin=subprocess.DEVNULL)
     score.check("latin: serves", wait_until(lambda: os.path.exists(store + ".ctl"), 60))
