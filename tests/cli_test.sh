@@ -121,6 +121,8 @@ for command in create info stat list import export vdisk snapshot clone clean \
 	resize backup key rebuild destroy; do
 	expect 0 - "$lbs" $command --help
 	holds "$command --help says how" grep -q "^Usage: lbs $command" out
+	expect 0 - "$lbs" $command --version
+	holds "$command --version says which" grep -q "^lbs [0-9]" out
 	expect 0 - "$lbs" help $command
 	holds "help $command says the same" grep -q "^Usage: lbs $command" out
 done
@@ -153,6 +155,27 @@ for closed in "<&-" ">&-" "2>&-" "<&- >&- 2>&-"; do
 		bash -c '! grep -qaE "(lbs|lbs-nbd|lbs clean|lbs create|nbdkit): " card/c/* flash/c.lbs.run'
 	rm -r card/c flash/c.lbs*
 done
+
+# --- names that are not UTF-8, which JSON has to be --------------------------------
+latin=$(printf 'caf\351')
+expect 0 - "$lbs" create -q --json --size 8M --segment-size 1M --data "card/$latin" "flash/$latin.lbs"
+json 'd["store"] == "flash/caf?.lbs" and d["data_dir"].endswith("card/caf?")'
+for command in info list stat clean; do
+	expect 0 - "$lbs" $command --json "flash/$latin.lbs"
+	json 'd["store"] == "flash/caf?.lbs"'
+done
+expect 0 - "$bin/lbsck" --json "flash/$latin.lbs"
+json 'd["store"] == "flash/caf?.lbs" and d["verdict"] == "clean"'
+expect 1 exists "$lbs" create --json --size 1M --data "card/$latin" flash/n.lbs
+json 'd["error"]["code"] == "exists"'
+expect 1 not-found "$lbs" import --json "$latin.raw" flash/a.lbs
+json 'd["error"]["code"] == "not-found" and "caf?.raw" in d["error"]["message"]'
+expect 2 invalid "$lbs" info --json "-$latin" flash/a.lbs
+json 'd["error"]["code"] == "invalid"'
+# A message is cut where it is too long, in the middle of a character if need be.
+expect 2 invalid "$lbs" info --json "x$(printf 'ü%.0s' {1..800})" "x$(printf 'ü%.0s' {1..800})"
+json 'd["error"]["code"] == "invalid"'
+rm -r "card/$latin" "flash/$latin".lbs*
 
 # --- what this build does not have --------------------------------------------
 copy
@@ -344,6 +367,20 @@ for signal in INT TERM HUP; do
 	holds "and it leaves nothing behind" \
 		bash -c '! ls -d flash/n.lbs* card/n* 2>/dev/null | grep .'
 done
+
+# nohup: what is to outlive the terminal does, and can be stopped all the same.
+(trap '' HUP; exec "$lbs" create -q --size 4G --chunk-size 64M --preallocate \
+	--data card/n flash/n.lbs) >out 2>err &
+pid=$!
+while [ ! -e card/n/0000.lbs ] && kill -0 $pid 2>/dev/null; do sleep 0.02; done
+kill -HUP $pid
+files=$(find card/n -type f 2>/dev/null | wc -l)
+while [ "$(find card/n -type f 2>/dev/null | wc -l)" -le $((files + 1)) ] &&
+	kill -0 $pid 2>/dev/null; do sleep 0.02; done
+holds "create goes on after a SIGHUP that nohup ignores" kill -TERM $pid
+got=0
+wait $pid || got=$?
+holds "and SIGTERM stops it: $got" test $got -eq 1 -a ! -e card/n
 
 # --- stores that are none, or not ours ------------------------------------------
 each() { # STATUS WORD: all commands that look at a store

@@ -68,7 +68,7 @@ out:
 		json_decref(answer);
 		return report_failure(&ask->report, rc);
 	}
-	json_object_set_new(answer, "store", json_string(ask->report.store));
+	json_object_set_new(answer, "store", report_text(ask->report.store));
 	json_object_set_new(answer, "served", json_false());
 	*out = answer;
 	return EXIT_DONE;
@@ -91,7 +91,7 @@ ask_store(struct ask *ask, const char *command,
 		return rc;
 	}
 	/* By the name that was asked for, as where nobody serves it. */
-	json_object_set_new(answer, "store", json_string(ask->report.store));
+	json_object_set_new(answer, "store", report_text(ask->report.store));
 	json_object_set_new(answer, "served", json_true());
 	*out = answer;
 	return EXIT_DONE;

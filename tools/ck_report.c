@@ -192,14 +192,14 @@ findings_json(const struct ck *ck)
 
 		if (is_told_anew(ck, k))
 			continue;
-		o = json_pack("{s:s,s:s,s:s}", "code", k->code, "severity",
+		o = json_pack("{s:s,s:s,s:o}", "code", k->code, "severity",
 			      severity_name(k->severity), "sentence",
-			      k->sentence);
+			      report_text(k->sentence));
 		if (k->severity != FINDING_NOTE)
 			json_object_set_new(o, "mended",
 					    json_boolean(is_mended(ck, k)));
 		if (k->vdisk) {
-			json_object_set_new(o, "vdisk", json_string(k->vdisk));
+			json_object_set_new(o, "vdisk", report_text(k->vdisk));
 			json_object_set_new(
 				o, "offset_bytes",
 				json_integer((json_int_t)k->offset_bytes));
@@ -232,8 +232,8 @@ outcome(const struct ck *ck, int rc, int *mended)
 static json_t *
 outcome_json(struct ck *ck, int code, int mended)
 {
-	json_t *o = json_pack("{s:s,s:s,s:i,s:i,s:o}", "store",
-			      ck->report.store, "verdict", verdict_name(code),
+	json_t *o = json_pack("{s:o,s:s,s:i,s:i,s:o}", "store",
+			      report_text(ck->report.store), "verdict", verdict_name(code),
 			      "exit", code, "repaired", mended, "findings",
 			      findings_json(ck));
 

@@ -90,6 +90,14 @@ refused(struct report *report, const json_t *answer)
 			    text ? text : "its answer makes no sense");
 }
 
+static int
+gone(struct report *report)
+{
+	return report_error(report, "io",
+			    "the server has gone away: what was cleaned stays "
+			    "so");
+}
+
 /* Waits for the server's job, telling how far it is. -1: nobody serves. */
 static int
 by_server(struct ask *ask, int shrink, struct progress *progress,
@@ -115,8 +123,13 @@ by_server(struct ask *ask, int shrink, struct progress *progress,
 			json_object_get(clean, "blocks"));
 		out->given_back = (uint64_t)json_integer_value(
 			json_object_get(clean, "given_back"));
-		if (!state || strcmp(state, "running") != 0) {
-			out->stopped = state && strcmp(state, "stopped") == 0;
+		/* One that was started again knows nothing of it. */
+		if (!state || strcmp(state, "idle") == 0) {
+			rc = gone(&ask->report);
+			break;
+		}
+		if (strcmp(state, "running") != 0) {
+			out->stopped = strcmp(state, "stopped") == 0;
 			rc = EXIT_DONE;
 			break;
 		}
@@ -132,9 +145,7 @@ by_server(struct ask *ask, int shrink, struct progress *progress,
 		usleep(POLL_US);
 		answer = call(ask->report.store, command);
 		if (!answer)
-			rc = report_error(&ask->report, "io",
-					  "the server has gone away: what was "
-					  "cleaned stays so");
+			rc = gone(&ask->report);
 	}
 	json_decref(answer);
 	out->served = rc != -1;
@@ -196,8 +207,8 @@ tell(struct report *report, int shrink, const struct outcome *out)
 	if (report->json)
 		return report_json(
 			report,
-			json_pack("{s:s, s:b, s:b, s:I, s:I, s:I}", "store",
-				  report->store, "served", out->served,
+			json_pack("{s:o, s:b, s:b, s:I, s:I, s:I}", "store",
+				  report_text(report->store), "served", out->served,
 				  "stopped", out->stopped, "segments",
 				  (json_int_t)out->segments, "bytes_moved",
 				  (json_int_t)(out->blocks * BLOCK_BYTES),

@@ -2,6 +2,7 @@
  * cmd_create.c - lbs create: makes a store. Must leave nothing behind when it
  * fails or is interrupted, and must refuse, not ignore, what it cannot do.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -55,6 +56,7 @@ struct create {
 	struct report report;
 	struct lbs_create_options options;
 	const char *data_dir;
+	struct progress progress;
 	struct copy copy; /* --from; image.name is NULL without it */
 	int reported;	  /* that it failed */
 };
@@ -287,6 +289,8 @@ fill(void *ctx)
 	if (rc == EXIT_DONE)
 		rc = copy_in(copy);
 	rc = copy_detach(copy, rc);
+	/* It gave the signals back, but what was made may have to be removed. */
+	progress_begin(&create->progress, "removing", create->report.quiet, 1);
 	create->reported = rc != EXIT_DONE;
 	return rc == EXIT_DONE ? 0 : LBS_ECANCELLED;
 }
@@ -346,7 +350,6 @@ command_create(int argc, char **argv)
 		.options = { .struct_size = sizeof(create.options) },
 	};
 	struct report *report = &create.report;
-	struct progress progress;
 	int first, rc;
 
 	rc = options_parse(report, &spec, argc, argv, set, &create, &first);
@@ -365,10 +368,12 @@ command_create(int argc, char **argv)
 	create.options.log = report_log;
 	create.options.log_ctx = report;
 	create.options.progress = progress_step;
-	create.options.progress_ctx = &progress;
-	progress_begin(&progress, "writing chunk files", report->quiet, 1);
+	create.options.progress_ctx = &create.progress;
+	/* Who does not read what is said does not stop the work half way. */
+	signal(SIGPIPE, SIG_IGN);
+	progress_begin(&create.progress, "writing chunk files", report->quiet, 1);
 	rc = lbs_store_create(report->store, create.data_dir, &create.options);
-	progress_end(&progress);
+	progress_end(&create.progress);
 	if (create.reported)
 		return EXIT_FAILED;
 	if (rc < 0) {

@@ -109,6 +109,15 @@ make_durable(struct report *report, const struct image *image)
 			    image->name, strerror(errno));
 }
 
+static void
+drop_half(struct image *image, int rc)
+{
+	if (rc == EXIT_DONE || !image->path[0])
+		return;
+	unlink(image->path);
+	image->path[0] = '\0';
+}
+
 int
 command_export(int argc, char **argv)
 {
@@ -137,8 +146,9 @@ command_export(int argc, char **argv)
 		rc = copy_out(&copy);
 	if (rc == EXIT_DONE)
 		rc = make_durable(&report, &copy.image);
+	/* While signals do not end us; then what the server's end may spoil. */
+	drop_half(&copy.image, rc);
 	rc = copy_detach(&copy, rc);
-	if (rc != EXIT_DONE && copy.image.path[0])
-		unlink(copy.image.path);
+	drop_half(&copy.image, rc);
 	return rc == EXIT_DONE ? copy_tell(&copy, "exported to") : rc;
 }

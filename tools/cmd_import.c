@@ -117,9 +117,10 @@ tell_dry(const struct copy *copy)
 
 	if (copy->report->json)
 		return report_json(copy->report,
-				   json_pack("{s:s, s:s, s:s, s:s, s:I, s:b, s:b, s:I}",
-					     "store", copy->report->store, "vdisk",
-					     copy->vdisk, "image", copy->image.name,
+				   json_pack("{s:o, s:s, s:o, s:s, s:I, s:b, s:b, s:I}",
+					     "store", report_text(copy->report->store),
+					     "vdisk", copy->vdisk, "image",
+					     report_text(copy->image.name),
 					     "format", copy->image.format, "bytes",
 					     (json_int_t)copy->image.size_bytes,
 					     "dry_run", 1, "written", copy->written,

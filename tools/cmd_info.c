@@ -23,7 +23,7 @@ id_text(const uint8_t id[16], char text[33])
 static void
 put_text(json_t *object, const char *key, const char *text)
 {
-	json_object_set_new(object, key, json_string(text));
+	json_object_set_new(object, key, report_text(text));
 }
 
 static void

@@ -57,6 +57,11 @@ command_later(int argc, char **argv)
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--json") == 0)
 			report.json = 1;
+		if (strcmp(argv[i], "--version") == 0 ||
+		    strcmp(argv[i], "-V") == 0) {
+			printf("lbs %s\n", lbs_version());
+			return report_done(&report);
+		}
 		if (strcmp(argv[i], "--help") == 0 ||
 		    strcmp(argv[i], "-h") == 0) {
 			printf("Usage: %s ...\n\nThis is to %s. It is not in "

@@ -65,7 +65,7 @@ look(lbs_store *store, json_t *answer)
 	/* Nobody serves it: what stopped an earlier server is over. */
 	json_object_set_new(answer, "state", json_string("closed"));
 	json_object_set_new(answer, "failure",
-			    json_string(lbs_store_failure(store)));
+			    report_text(lbs_store_failure(store)));
 }
 
 /* "write_bytes" reads as "write bytes"; sizes also in words. */

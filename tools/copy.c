@@ -309,9 +309,9 @@ seconds(const struct copy *copy)
 json_t *
 copy_json(const struct copy *copy)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:f, s:b}", "store",
-			 copy->report->store, "vdisk", copy->vdisk, "image",
-			 copy->image.name, "format", copy->image.format,
+	return json_pack("{s:o, s:s, s:o, s:s, s:I, s:f, s:b}", "store",
+			 report_text(copy->report->store), "vdisk", copy->vdisk,
+			 "image", report_text(copy->image.name), "format", copy->image.format,
 			 "bytes", (json_int_t)copy->image.size_bytes, "seconds",
 			 seconds(copy), "verified", !copy->no_verify);
 }

@@ -4,6 +4,7 @@
  */
 #include "tools/copy.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,11 +60,12 @@ static int
 use_served(struct copy *copy, int read_only)
 {
 	struct report *report = copy->report;
-	json_t *stat;
+	json_t *stat, *utf8;
 	const char *state, *server;
 	int rc = EXIT_DONE;
 
 	snprintf(copy->socket, sizeof(copy->socket), "%s.sock", copy->store);
+	utf8 = json_string(copy->socket);
 	stat = ask(copy, "stat");
 	state = json_string_value(json_object_get(stat, "state"));
 	server = json_string_value(json_object_get(stat, "server"));
@@ -80,10 +82,16 @@ use_served(struct copy *copy, int read_only)
 				  "qemu-img through what it serves",
 				  server ? server : "another program",
 				  report->store);
+	else if (!utf8)
+		rc = report_error(report, "busy",
+				  "in use by %s, and qemu-img cannot be told its "
+				  "socket's path, which is not UTF-8: stop it "
+				  "first", server ? server : "another program");
 	else if (!read_only && strcmp(state, "read-only") == 0)
 		rc = report_error(report, "read-only",
 				  "the store is served read-only: stop that "
 				  "server first");
+	json_decref(utf8);
 	json_decref(stat);
 	report->sentence[0] = '\0';
 	return rc;
@@ -95,6 +103,7 @@ serve_it(struct copy *copy, int read_only)
 	struct nbd_config config = {
 		.data_dir = copy->data_dir,
 		.read_only = read_only,
+		.own_client = 1,
 		.ready_fd = -1,
 	};
 	int rc = serving_look(copy->report, read_only ? LBS_RDONLY : 0,
@@ -167,6 +176,8 @@ copy_attach(struct copy *copy, int read_only)
 	int rc;
 
 	clock_gettime(CLOCK_MONOTONIC, &copy->begun);
+	/* Who does not read what is said does not stop the work half way. */
+	signal(SIGPIPE, SIG_IGN);
 	progress_begin(&copy->progress, "opening", report->quiet, 1);
 	rc = serve_it(copy, read_only);
 	if (rc == EXIT_DONE)
@@ -179,12 +190,14 @@ copy_attach(struct copy *copy, int read_only)
 int
 copy_detach(struct copy *copy, int rc)
 {
-	int served = copy->server.pid != 0, ended;
+	int served = copy->server.pid != 0, ended = EXIT_DONE;
 
-	progress_end(&copy->progress);
+	progress_wipe(&copy->progress);
 	clock_gettime(CLOCK_MONOTONIC, &copy->ended);
-	if (!served)
-		return rc;
-	ended = nbd_private_stop(&copy->server);
+	/* Whoever asks twice to stop must not end us here: what was begun is yet
+	 * to be removed. */
+	if (served)
+		ended = nbd_private_stop(&copy->server);
+	progress_end(&copy->progress);
 	return rc == EXIT_DONE ? ended : rc;
 }

@@ -246,8 +246,8 @@ tell_port(struct report *report, const struct listener *listener)
 {
 	if (report->json)
 		return report_json(report,
-				   json_pack("{s:s,s:s,s:i}", "store",
-					     report->store, "address",
+				   json_pack("{s:o,s:s,s:i}", "store",
+					     report_text(report->store), "address",
 					     listener->address, "port",
 					     (int)listener->port));
 	printf("%s:%u\n", listener->address, (unsigned)listener->port);

@@ -18,21 +18,27 @@
 
 #define TICK_MS 200
 
-/* A directory of mode 0700. A socket's path is held to some hundred bytes, so
- * that a long TMPDIR does not serve. */
+static const int caught[] = { SIGINT, SIGTERM, SIGHUP };
+#define CAUGHT (sizeof(caught) / sizeof(*caught))
+
+/* A directory of mode 0700. A socket's path is held to some hundred bytes, and
+ * qemu-img is told it in JSON: a long TMPDIR does not serve, nor one that is not
+ * UTF-8. */
 static int
 make_dir(struct report *report, struct nbd_private *server)
 {
 	const char *base = getenv("TMPDIR");
+	json_t *utf8 = base ? json_string(base) : NULL;
 
-	if (!base || base[0] != '/' ||
+	if (!utf8 || base[0] != '/' ||
 	    strlen(base) + sizeof("/lbs.XXXXXX") > sizeof(server->dir))
 		base = "/tmp";
+	json_decref(utf8);
 	snprintf(server->dir, sizeof(server->dir), "%s/lbs.XXXXXX", base);
 	if (!mkdtemp(server->dir))
 		return report_error(report, "io",
 				    "no directory for a socket can be made in "
-				    "%s: %s",
+				    "%s (%s): name another in TMPDIR",
 				    base, strerror(errno));
 	snprintf(server->socket, sizeof(server->socket), "%s/nbd", server->dir);
 	return EXIT_DONE;
@@ -43,12 +49,12 @@ static int
 serve(struct report *report, const struct nbd_config *config,
       const struct nbd_private *server, pid_t parent)
 {
-	static const int caught[] = { SIGINT, SIGTERM, SIGHUP };
 	struct listener listener;
 	int rc;
 
-	/* nbd_serve blocks these and reads them; until then they end us. */
-	for (size_t i = 0; i < sizeof(caught) / sizeof(*caught); i++)
+	/* Blocked since before the fork, and read by nbd_serve: the end may be
+	 * asked for at once, and the directory is to go all the same. */
+	for (size_t i = 0; i < CAUGHT; i++)
 		signal(caught[i], SIG_DFL);
 	/* ^C on the terminal is for our parent. */
 	setsid();
@@ -93,6 +99,7 @@ nbd_private_start(struct report *report, const struct nbd_config *config,
 {
 	struct nbd_config mine = *config;
 	pid_t parent = getpid();
+	sigset_t stops, before;
 	int ready[2], rc;
 
 	*out = (struct nbd_private){ .pid = 0 };
@@ -100,7 +107,14 @@ nbd_private_start(struct report *report, const struct nbd_config *config,
 	if (rc != EXIT_DONE)
 		return rc;
 	fflush(stdout);
-	if (pipe2(ready, O_CLOEXEC) < 0 || (out->pid = fork()) < 0) {
+	sigemptyset(&stops);
+	for (size_t i = 0; i < CAUGHT; i++)
+		sigaddset(&stops, caught[i]);
+	sigprocmask(SIG_BLOCK, &stops, &before);
+	out->pid = pipe2(ready, O_CLOEXEC) < 0 ? -1 : fork();
+	if (out->pid != 0)
+		sigprocmask(SIG_SETMASK, &before, NULL);
+	if (out->pid < 0) {
 		rc = report_error(report, "failed",
 				  "no process can be started: %s",
 				  strerror(errno));

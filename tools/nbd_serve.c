@@ -321,6 +321,16 @@ read_link(struct serve *s)
 	}
 }
 
+/* What nbdkit says of a client that is gone, as one that was interrupted is; in
+ * the middle of a request that is a bad message. */
+static int
+is_of_hanging_up(const char *line)
+{
+	return strstr(line, ": error: ") &&
+	       (strstr(line, ": Connection reset by peer") ||
+		strstr(line, ": Broken pipe") || strstr(line, ": Bad message"));
+}
+
 static void
 relay_line(struct serve *s)
 {
@@ -329,6 +339,8 @@ relay_line(struct serve *s)
 	 * several threads serve it; start_again says it in other words. */
 	if (strstr(s->partial, "raw_send_socket: Assertion"))
 		s->hung_up = 1;
+	else if (s->config->own_client && is_of_hanging_up(s->partial))
+		; /* whoever ended it says so */
 	else if (on_terminal(s))
 		fprintf(stderr, "%s\n", s->partial);
 	else
@@ -558,13 +570,17 @@ end_command(pid_t pid)
 static int
 open_signals(void)
 {
+	struct sigaction hup;
 	sigset_t set;
 
+	sigaction(SIGHUP, NULL, &hup);
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
+	/* Blocked it would come even where nohup(1) has it ignored. */
+	if (hup.sa_handler != SIG_IGN)
+		sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	return signalfd(-1, &set, SFD_CLOEXEC);

@@ -23,6 +23,7 @@ struct nbd_config {
 	int tls; /* clients must use it */
 	int read_only;
 	int verbose;
+	int own_client; /* the one client is ours: we know when it hangs up */
 	int background; /* messages to syslog once it serves */
 	int ready_fd;	/* gets a zero byte once clients can connect, or -1 */
 };

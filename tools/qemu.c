@@ -39,7 +39,7 @@ static void __attribute__((noreturn))
 become(const struct qemu_run *run, int out, int err, pid_t parent)
 {
 	const char *argv[QEMU_ARGS_MAX + 1] = { "qemu-img" };
-	static const int caught[] = { SIGINT, SIGTERM, SIGHUP };
+	static const int caught[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE };
 	int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);

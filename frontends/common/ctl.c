@@ -38,6 +38,15 @@ struct ctl {
 
 /* ---- answers ----------------------------------------------------------- */
 
+/* A path that is not UTF-8 cannot stand in JSON: null. */
+static json_t *
+text_of(const char *text)
+{
+	json_t *string = json_string(text);
+
+	return string ? string : json_null();
+}
+
 static json_t *
 answer_error(int code)
 {
@@ -48,8 +57,9 @@ answer_error(int code)
 static json_t *
 answer_base(struct ctl *ctl)
 {
-	return json_pack("{s:i, s:s, s:i, s:s}", "schema", 1, "store",
-			 ctl->path, "pid", (int)getpid(), "server", ctl->owner);
+	return json_pack("{s:i, s:o, s:i, s:s}", "schema", 1, "store",
+			 text_of(ctl->path), "pid", (int)getpid(), "server",
+			 ctl->owner);
 }
 
 static json_t *
@@ -67,7 +77,7 @@ answer_stat(struct ctl *ctl)
 					: values[LBS_STAT_READ_ONLY] ? "read-only"
 								     : "serving"));
 	json_object_set_new(answer, "failure",
-			    json_string(lbs_store_failure(ctl->store)));
+			    text_of(lbs_store_failure(ctl->store)));
 	json_object_set_new(answer, "counters", counters);
 	return answer;
 }
@@ -84,8 +94,8 @@ answer_info(struct ctl *ctl)
 		return answer_error(rc);
 	for (int i = 0; i < 16; i++)
 		snprintf(id + 2 * i, 3, "%02x", info.store_id[i]);
-	inner = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "id",
-			  id, "data_dir", info.data_dir, "format_version",
+	inner = json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "id",
+			  id, "data_dir", text_of(info.data_dir), "format_version",
 			  (json_int_t)info.format_version, "block_size",
 			  (json_int_t)info.block_size, "segment_size_bytes",
 			  (json_int_t)info.segment_size_bytes,
@@ -120,8 +130,8 @@ answer_list(struct ctl *ctl)
 static json_t *
 answer_failure(struct ctl *ctl)
 {
-	return json_pack("{s:i, s:s}", "schema", 1, "failure",
-			 lbs_store_failure(ctl->store));
+	return json_pack("{s:i, s:o}", "schema", 1, "failure",
+			 text_of(lbs_store_failure(ctl->store)));
 }
 
 static json_t *
@@ -200,7 +210,6 @@ answer_text(struct ctl *ctl, const char *line)
 	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(line, commands[i].name) == 0)
 			answer = commands[i].answer(ctl);
-	/* A path that is not UTF-8 cannot stand in JSON. */
 	if (!answer)
 		answer = answer_error(LBS_ENOTSUP);
 	json = json_dumps(answer, JSON_COMPACT | JSON_PRESERVE_ORDER);

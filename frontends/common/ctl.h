@@ -24,6 +24,7 @@
  *   clean-state the same of the last job: "idle", "running", "done", "stopped";
  *                done and total are bytes, the rest counts when it has ended
  *   clean-stop  the same, and the job stops at the end of its round
+ * A PATH or SENTENCE that is not UTF-8 is null.
  * What fails gives {"schema":1,"error":{"code":WORD,"message":SENTENCE}}.
  */
 #ifndef LBS_FRONTENDS_COMMON_CTL_H

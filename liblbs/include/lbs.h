@@ -260,7 +260,8 @@ enum lbs_stat {
 /* The JSON key of a counter, e.g. "write_bytes"; NULL past the end. */
 const char *lbs_stat_name(int stat);
 /* Reads all counters at once, the first count of them: a program may have been
- * compiled when there were fewer. Those that the library does not know are 0. */
+ * compiled when there were fewer. Those that the library does not know are 0, and
+ * in a child of the process that opened the store all are. */
 void lbs_store_stats(lbs_store *store, uint64_t *values, unsigned count);
 /* The same for those that this header knows. */
 static inline void

@@ -181,9 +181,11 @@ read_all(lbs_store *s, uint64_t v[LBS_STAT_COUNT])
 API void
 lbs_store_stats(lbs_store *s, uint64_t *values, unsigned n)
 {
-	uint64_t all[LBS_STAT_COUNT];
+	uint64_t all[LBS_STAT_COUNT] = { 0 };
 
-	read_all(s, all);
+	/* In a child a lock may be held by a thread that is not there. */
+	if (s->forks == store_forks())
+		read_all(s, all);
 	for (unsigned i = 0; i < n; i++)
 		values[i] = i < LBS_STAT_COUNT ? all[i] : 0;
 }
@@ -223,6 +225,8 @@ lbs_store_info(lbs_store *s, struct lbs_store_info *info)
 
 	if (!info || info->struct_size < GROW_INFO)
 		return LBS_EINVAL;
+	if (s->forks != store_forks())
+		return LBS_EFORK;
 	fill_info(meta_store_row(s->meta), &state, (uint32_t)s->vdisk_count,
 		  &own);
 	grow_out(info, &own, sizeof own);
@@ -274,6 +278,8 @@ lbs_store_vdisks(lbs_store *s,
 		 int (*fn)(void *ctx, const char *name, uint64_t size_bytes),
 		 void *ctx)
 {
+	if (s->forks != store_forks())
+		return LBS_EFORK;
 	for (int i = 0; i < s->vdisk_count; i++)
 		if (fn(ctx, s->vdisks[i].name, s->vdisks[i].size_bytes))
 			break;

@@ -5,6 +5,7 @@ server goes on answering. `lbs clean --shrink` gives chunk files back, likewise.
 """
 import json
 import os
+import socket
 import threading
 
 from nbdlab import Lab, Score, seeded
@@ -55,6 +56,28 @@ def shrink(lab, what):
     score.check(f"{what}: as much as it says",
                 got == said["bytes_given_back"] or
                 said["served"] and 0 < got < said["bytes_given_back"], str(got))
+
+
+def started_again(lab):
+    """A server that was killed and started again in the middle knows of no job."""
+    with socket.socket(socket.AF_UNIX) as fake:
+        fake.bind(lab.store + ".ctl")
+        fake.listen(8)
+
+        def answer():
+            for state in ("running", "idle"):
+                client = fake.accept()[0]
+                client.recv(64)
+                client.sendall(json.dumps({"schema": 1, "clean": {"state": state}}).encode() + b"\n")
+                client.close()
+
+        job = threading.Thread(target=answer, daemon=True)
+        job.start()
+        done = lab.run("lbs", "clean", "--json", lab.store, check=False)
+        job.join()
+    os.unlink(lab.store + ".ctl")
+    score.check("a job that is gone is none that is done", done.returncode == 1 and
+                json.loads(done.stdout).get("error", {}).get("code") == "io", str(done))
 
 
 with Lab(f"{SIZE}M", "--capacity", "100M", "--segment-size", "1M",
@@ -156,4 +179,5 @@ with Lab(f"{SIZE}M", "--capacity", "400M", "--segment-size", "1M",
     score.check("all is there at last", whole(h))
     h.shutdown()
     lab.stop()
+    started_again(lab)
 score.end()

@@ -3,6 +3,7 @@
 back, holes stay holes, images that lie or name other files, stores that are
 full, served or held, and interruptions: what fails leaves nothing behind.
 """
+import fcntl
 import json
 import os
 import pty
@@ -268,6 +269,68 @@ def served(lab, image):
     server.wait()
 
 
+def unread(lab):
+    """What is said goes into a pipe that nobody reads: nothing is left half done."""
+    def run(*args):
+        ours, theirs = os.pipe()
+        os.close(ours)
+        done = subprocess.run([os.path.join(ROOT, "lbs"), *args], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL, stderr=theirs, check=False,
+                              timeout=300)
+        os.close(theirs)
+        return done.returncode
+
+    new, card, out = lab.path("new.lbs"), lab.path("newcard"), lab.path("half.raw")
+    # It warns that the card holds less than the disk, and goes on.
+    score.equal("create that warns into nothing", run(
+        "create", "--size", "64M", "--segment-size", "1M", "--capacity", "32M", "--data",
+        card, new), 0)
+    score.equal("makes a whole store", lab.run("lbsck", new, check=False).returncode, 0)
+    shutil.rmtree(card)
+    for name in os.listdir(lab.work):
+        if name.startswith("new.lbs"):
+            os.unlink(lab.path(name))
+    image = write(lab.path("48.raw"), rng.randbytes(48 * MIB))
+    score.equal("create that fails into nothing", run(
+        "create", "--segment-size", "1M", "--capacity", "32M", "--from", image, "--data",
+        card, new), 1)
+    score.equal("leaves nothing", [n for n in os.listdir(lab.work) if n.startswith("new")], [])
+    score.equal("export that fails into nothing", run(
+        "export", "--format", "nonsense", lab.store, out), 1)
+    score.check("leaves nothing", not os.path.exists(out))
+    gone(lab, "unread")
+
+
+def latin(lab):
+    """Names that are not UTF-8, which the server's and qemu-img's JSON has to be."""
+    place = os.fsencode(lab.work) + b"/caf\xe9"
+    os.mkdir(place)
+    store, image, out = (os.fsdecode(place + b"/" + n) for n in (b"s.lbs", b"i.raw", b"o.raw"))
+    lab.lbs("create", "--size", "8M", "--data", place + b"/card", store, what="latin: create")
+    data = rng.randbytes(MIB)
+    lab.lbs("import", write(image, data), store, what="latin: import")
+    told = lab.lbs("export", store, out, what="latin: export")
+    score.check("latin: exported", read(out)[:MIB] == data and
+                told.get("image", "").endswith("/caf?/o.raw"), str(told))
+    os.environ["TMPDIR"] = os.fsdecode(place)
+    lab.lbs("import", image, lab.store, what="latin: TMPDIR")
+    os.environ["TMPDIR"] = lab.path("nowhere")
+    told = lab.lbs("import", image, lab.store, status=1, word="io", what="no TMPDIR")
+    score.check("no TMPDIR: what to do", "TMPDIR" in told.get("error", {}).get("message", ""), told)
+    os.environ["TMPDIR"] = lab.tmp
+    server = subprocess.Popen([os.path.join(ROOT, "lbs-nbd"), "-f", store],
+                              stdin=subprocess.DEVNULL)
+    score.check("latin: serves", wait_until(lambda: os.path.exists(store + ".ctl"), 60))
+    for command in ("stat", "list"):
+        told = lab.lbs(command, store, what=f"latin: {command}")
+        score.equal(f"latin: {command} asks it", told.get("served"), True)
+    wait_until(lambda: os.path.exists(store + ".sock"), 60)
+    told = lab.lbs("import", image, store, status=1, word="busy", what="latin: served")
+    score.check("latin: and why", "UTF-8" in told.get("error", {}).get("message", ""), told)
+    server.terminate()
+    server.wait()
+
+
 def no_room(lab):
     """A card that is full; a disk that is, under an export."""
     image = write(lab.path("big.raw"), rng.randbytes(40 * MIB))
@@ -349,6 +412,17 @@ def gone(lab, what):
     score.equal(f"{what}: temporary files", os.listdir(lab.tmp), [])
 
 
+def twice(work):
+    """SIGINT again and again, as somebody who does not want to wait."""
+    while work.poll() is None:
+        work.send_signal(signal.SIGINT)
+        time.sleep(0.01)
+    said = work.communicate()[1]
+    # At the very end it may be what ends it.
+    score.check("SIGINT twice", work.returncode in (1, -signal.SIGINT) and "[cancelled]" in said,
+                f"{work.returncode}: {said}")
+
+
 def interrupted(lab):
     image = write(lab.path("long.raw"), rng.randbytes(32 * MIB) * 8)
     for name, number in (("SIGINT", signal.SIGINT), ("SIGTERM", signal.SIGTERM),
@@ -361,6 +435,8 @@ def interrupted(lab):
         if number != signal.SIGKILL:
             score.equal(f"import, {name}: status", work.returncode, 1)
             score.check(f"import, {name}: says so", "[cancelled]" in said and "the vdisk" in said, said)
+            score.check(f"import, {name}: nothing of a client that hung up", not any(
+                w in said for w in ("Connection reset", "Broken pipe", "Bad message")), said)
         gone(lab, f"import, {name}")
         lab.clean(f"import, {name}")
     lab.lbs("import", "--no-verify", image, lab.store)
@@ -375,6 +451,13 @@ def interrupted(lab):
         score.check(f"export, {name}: says so", "[cancelled]" in said and "no image" in said, said)
         score.check(f"export, {name}: no half image", not os.path.exists(out))
         gone(lab, f"export, {name}")
+    # Asked again while the server ends: what was begun is removed all the same.
+    work = lab.begin("export", "-q", lab.store, out)
+    wait_until(lambda: os.path.exists(out) and os.stat(out).st_blocks > 100 or
+               work.poll() is not None, 60)
+    twice(work)
+    score.check("export, SIGINT twice: no half image", not os.path.exists(out))
+    gone(lab, "export, SIGINT twice")
     new, card = lab.path("new.lbs"), lab.path("newcard")
 
     def nothing(what):
@@ -389,6 +472,12 @@ def interrupted(lab):
     score.check("create --from, SIGTERM", work.returncode == 1 and "[cancelled]" in said, said)
     nothing("create --from, SIGTERM")
     gone(lab, "create --from, SIGTERM")
+    work = lab.begin("create", "-q", "--from", image, "--data", card, new)
+    wait_until(lambda: os.path.exists(new + ".ctl") or work.poll() is not None, 60)
+    time.sleep(0.1)
+    twice(work)
+    nothing("create --from, SIGINT twice")
+    gone(lab, "create --from, SIGINT twice")
     lab.lbs("create", "--from", image, "--capacity", "64M", "--data", card, new,
             status=1, word="no-space")
     nothing("create --from on a full card")
@@ -400,6 +489,37 @@ def interrupted(lab):
     lab.lbs("create", "--no-verify", "--size", "1M", "--data", card, new,
             status=2, word="invalid")
     nothing("create --from, no image")
+
+
+def catches(pid, signum):
+    try:
+        with open(f"/proc/{pid}/status") as f:
+            caught = [l.split()[1] for l in f if l.startswith("SigCgt")]
+    except OSError:
+        return False
+    return bool(int(caught[0], 16) >> signum - 1 & 1)
+
+
+def at_once(lab):
+    """Interrupted before the private server is up: on one processor it has done
+    nothing yet when it is told to end."""
+    processor = min(os.sched_getaffinity(0))
+    for _ in range(5):
+        with open(lab.store + ".run", "rb") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            work = subprocess.Popen(
+                [os.path.join(ROOT, "lbs"), "export", lab.store, lab.path("out.raw")],
+                stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                preexec_fn=lambda: os.sched_setaffinity(0, {processor}))
+            wait_until(lambda: catches(work.pid, signal.SIGINT) or
+                       work.poll() is not None, 60)
+            work.send_signal(signal.SIGINT)
+        said = work.communicate(timeout=120)[1]
+        # Where the lock was not let go of in time, it is busy.
+        score.check("interrupted at once", work.returncode == 1 and
+                    ("[cancelled]" in said or "[busy]" in said), said)
+        gone(lab, "interrupted at once")
+    score.check("and no image", not os.path.exists(lab.path("out.raw")))
 
 
 def progress(lab):
@@ -430,6 +550,24 @@ def progress(lab):
     lab.stop()
 
 
+def unwaited(lab):
+    """From a parent that waits for no child: what qemu-img says counts all the same."""
+    def run(*args):
+        return subprocess.run([os.path.join(ROOT, "lbs"), *args], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, check=False, timeout=300,
+                              preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+
+    data = rng.randbytes(MIB)
+    done = run("import", write(lab.path("one.raw"), data), lab.store)
+    score.equal("import with SIGCHLD ignored", done.returncode, 0)
+    score.check("it is there", lab.vdisk()[:MIB] == data)
+    out = lab.path("out.raw")
+    done = run("export", "--format", "nonsense", lab.store, out)
+    score.check("export with SIGCHLD ignored", done.returncode == 1 and
+                "[failed]" in done.stderr and not os.path.exists(out), str(done))
+    gone(lab, "SIGCHLD ignored")
+
+
 def created(lab, image):
     for size in ((), ("--size", "96M")):
         new, card = lab.path("new.lbs"), lab.path("newcard")
@@ -457,6 +595,10 @@ with Place("48M") as lab:
     served(lab, disk)
     differs(lab)
 with Place("16M") as lab:
+    unwaited(lab)
+    latin(lab)
+    unread(lab)
+    at_once(lab)
     asks(lab)
 with Place("64M", "--capacity", "24M", "--segment-size", "1M") as lab:
     no_room(lab)

@@ -297,6 +297,30 @@ def activation():
             score.check("the socket stays where it was", os.path.exists(path))
 
 
+def inherited():
+    """Signals that the parent had ignored: that of children is wanted all the same,
+    that of a terminal's end is not, which nohup(1) relies on."""
+    with Lab("16M") as lab:
+        def start(signum):
+            server = subprocess.Popen(
+                [LBS_NBD, "-f", lab.store], stdin=subprocess.DEVNULL,
+                stdout=lab.log, stderr=lab.log,
+                preexec_fn=lambda: signal.signal(signum, signal.SIG_IGN))
+            lab.launcher = server
+            score.check(f"serves with {signum.name} ignored", reachable(lab))
+            return server
+
+        start(signal.SIGCHLD)
+        strike(lab.nbdkit(), signal.SIGKILL)
+        score.check("and starts nbdkit again", reachable(lab))
+        score.equal("and ends", lab.stop(), 0)
+        server = start(signal.SIGHUP)
+        server.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+        score.check("SIGHUP under nohup", server.poll() is None and reachable(lab))
+        score.equal("SIGTERM under nohup", lab.stop(), 0)
+
+
 def run_command():
     with Lab("16M") as lab:
         show = 'echo "$uri|$socket|$unixsocket"; nbdinfo --size "$uri"'
@@ -551,7 +575,7 @@ def plain_nbdkit():
                     "max_thread_model=parallel" in done.stdout)
 
 
-for part in (words, background, sockets, activation, run_command, slow_death, killed_nbdkit,
+for part in (words, background, sockets, activation, inherited, run_command, slow_death, killed_nbdkit,
              hang_up, end_under_load, control, plain_nbdkit):
     begun = time.monotonic()
     part()

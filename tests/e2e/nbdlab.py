@@ -162,7 +162,7 @@ class Lab:
         done = subprocess.run([os.path.join(ROOT, program), *args],
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True,
-                              timeout=timeout)
+                              errors="replace", timeout=timeout)
         if check and done.returncode != 0:
             raise RuntimeError(f"{program} {' '.join(args)}: status "
                                f"{done.returncode}: {done.stderr}")

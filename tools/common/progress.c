@@ -20,6 +20,17 @@ ask_stop(int signal_number)
 	stop_asked = 1;
 }
 
+/* Whether it is the end of a terminal that nohup(1) has told us to outlive. Other
+ * signals are ignored by any shell's "&", which means less. */
+static int
+nohup(int signal_number)
+{
+	struct sigaction now;
+
+	return signal_number == SIGHUP && sigaction(SIGHUP, NULL, &now) == 0 &&
+	       now.sa_handler == SIG_IGN;
+}
+
 static double
 seconds_between(struct timespec from, struct timespec to)
 {
@@ -42,7 +53,8 @@ progress_begin(struct progress *progress, const char *what, int quiet,
 	if (!catch_signals)
 		return;
 	for (size_t i = 0; i < STOP_SIGNALS; i++)
-		sigaction(stop_signals[i], &action, NULL);
+		if (!nohup(stop_signals[i]))
+			sigaction(stop_signals[i], &action, NULL);
 }
 
 /* Of the terminal; what it does not tell is 80. */
@@ -120,5 +132,6 @@ progress_end(struct progress *progress)
 {
 	progress_wipe(progress);
 	for (size_t i = 0; i < STOP_SIGNALS; i++)
-		signal(stop_signals[i], SIG_DFL);
+		if (!nohup(stop_signals[i]))
+			signal(stop_signals[i], SIG_DFL);
 }

@@ -16,7 +16,7 @@ struct progress {
 };
 
 /* Starts the clock. With catch_signals SIGINT, SIGTERM and SIGHUP no longer end
- * the process but make progress_step return 1. */
+ * the process but make progress_step return 1; a SIGHUP that is ignored stays so. */
 void progress_begin(struct progress *progress, const char *what, int quiet,
 		    int catch_signals);
 /* A lbs_progress_fn with a struct progress as its context; units are bytes. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lbs.h"
@@ -68,14 +69,30 @@ print_prefix(const struct report *report, const char *sentence)
 		fprintf(stderr, "%s: ", report->store);
 }
 
+json_t *
+report_text(const char *text)
+{
+	json_t *string = json_string(text);
+	char *plain = string ? NULL : strdup(text);
+
+	for (char *p = plain; p && *p; p++)
+		if (*p & 0x80)
+			*p = '?';
+	if (plain)
+		string = json_string(plain);
+	free(plain);
+	return string;
+}
+
 static void
 emit_error(struct report *report, const char *word, const char *message)
 {
 	print_prefix(report, message);
 	fprintf(stderr, "%s [%s]\n", message, word);
 	if (report->json)
-		report_json(report, json_pack("{s:{s:s,s:s}}", "error", "code",
-					      word, "message", message));
+		report_json(report, json_pack("{s:{s:s,s:o}}", "error", "code",
+					      word, "message",
+					      report_text(message)));
 }
 
 void
@@ -158,8 +175,7 @@ report_json(struct report *report, json_t *object)
 	json_decref(object);
 	json_decref(whole);
 	if (!text) {
-		fprintf(stderr, "%s: a name is not UTF-8 and cannot be "
-				"reported as JSON [invalid]\n",
+		fprintf(stderr, "%s: out of memory [no-memory]\n",
 			report->program);
 		return EXIT_FAILED;
 	}

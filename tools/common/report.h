@@ -42,6 +42,10 @@ int report_error(struct report *report, const char *word, const char *format,
 int report_usage(struct report *report, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* Text for JSON, which is UTF-8: names of files need not be, and messages are cut
+ * anywhere. In what is not, each byte beyond ASCII becomes a question mark. */
+json_t *report_text(const char *text);
+
 /* Prints a JSON object on stdout with "schema" set, and releases it. Returns
  * EXIT_DONE, or EXIT_FAILED when stdout does not take it. */
 int report_json(struct report *report, json_t *object);

@@ -2,6 +2,7 @@
 #include "tools/common/stdio.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 void
@@ -13,4 +14,5 @@ stdio_begin(int exit_code)
 	for (int fd = 0; fd <= STDERR_FILENO; fd++)
 		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", modes[fd]) != fd)
 			_exit(exit_code);
+	signal(SIGCHLD, SIG_DFL);
 }
