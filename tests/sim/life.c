@@ -150,6 +150,7 @@ static int settle(struct run *r)
 		return oracle_broken(&r->o, "opening", "no second handle");
 	if (oracle_settle(&r->o) < 0)
 		return -1;
+	run_count(r, COUNT_PART_CUT, r->o.found_part);
 	run_count(r, COUNT_DAMAGED, r->o.met_damaged);
 	r->o.limbo = r->o.at_risk = 0;
 	r->failed_for = 0;

@@ -8,8 +8,8 @@
  *   sim --seed SEED [--steps N] [--quiet]      one seed, told step by step
  *   sim --script FILE [--quiet]                a script, likewise
  *
- * Every kind of fault must strike --min-hits times, a twentieth of the seeds unless
- * told otherwise. Seeds are 1, 2, 3, ... from --first. A failing seed is shrunk to a script in
+ * Every kind of fault must strike, and what is rare must come, --min-hits times, a
+ * twentieth of the seeds unless told otherwise. Seeds are 1, 2, 3, ... from --first. A failing seed is shrunk to a script in
  * DIR (build/sim), which --script plays again, the first three or --shrink N.
  * Every 64th seed is played twice and must come out the same.
  */
@@ -240,12 +240,13 @@ static int summarise(const struct options *o, const struct totals *t, double too
 
 	print_counts(t, "operations", 0, COUNT_FIRST_FAULT);
 	print_counts(t, "faults that struck", COUNT_FIRST_FAULT,
-		     COUNT_FIRST_RESULT);
+		     COUNT_FIRST_RARE);
+	print_counts(t, "what is rare", COUNT_FIRST_RARE, COUNT_FIRST_RESULT);
 	print_counts(t, "what came of it", COUNT_FIRST_RESULT, SIM_COUNTS);
 	for (i = COUNT_FIRST_FAULT; i < COUNT_FIRST_RESULT; i++) {
 		if (t->counts[i] >= o->min_hits)
 			continue;
-		printf("FAILED %s struck %llu times, not %llu\n",
+		printf("FAILED %s came %llu times, not %llu\n",
 		       sim_count_name(i), (unsigned long long)t->counts[i],
 		       (unsigned long long)o->min_hits);
 		missing++;
@@ -255,8 +256,7 @@ static int summarise(const struct options *o, const struct totals *t, double too
 	printf("%llu seeds, %llu operations, %llu faults, %llu openings in %.0f "
 	       "s; %llu seeds failed\n", (unsigned long long)t->done,
 	       (unsigned long long)sum(t, 0, COUNT_FIRST_FAULT),
-	       (unsigned long long)sum(t, COUNT_FIRST_FAULT,
-				       COUNT_FIRST_RESULT),
+	       (unsigned long long)sum(t, COUNT_FIRST_FAULT, COUNT_FIRST_RARE),
 	       (unsigned long long)t->counts[COUNT_OPENINGS], took,
 	       (unsigned long long)t->failures);
 	return t->failures == 0 && missing == 0 ? 0 : 1;

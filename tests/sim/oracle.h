@@ -14,6 +14,8 @@
  *   - A request that fails without stopping the store has done nothing. One that
  *     stops it is there or not, whole. From then on writes, discards and flushes
  *     are refused and reads go on, until the store is reopened.
+ *   - Of a write or zeroes of more than 1 MiB the first blocks may have been done
+ *     and the others not, each whole: after a power cut, a death or a failure.
  *   - No space is not a failure: nothing was done, reads, flushes and discards
  *     go on. A discard of all and a checkpoint make room.
  *   - An opening may be refused only for what the card or internal flash has
@@ -63,12 +65,15 @@ struct oracle {
 	int evicted;		/* such pages are not even in the cache: any
 				 * block may be damaged until reopened */
 	int limbo;		/* the last request stopped the store */
+	uint64_t scattered;	/* reads into several pieces of memory */
 	int lacks_files;	/* a loss was accepted that may be whole files:
 				 * reading there is LBS_EIO for good */
 	int branched;		/* an older flash was put back and no loss accepted
 				 * since: what lies on the card may be of a
 				 * future that never was */
 	int consented;		/* a loss was accepted, not yet looked at */
+	int found_part;		/* the last settling found a long request done in
+				 * part */
 	uint32_t met_damaged;	/* blocks, in the last look at the whole disk */
 	char label[32];		/* the rule that was broken, */
 	char why[700];		/* and how */
@@ -87,9 +92,13 @@ void oracle_issued(struct oracle *o, uint64_t offset, uint64_t len);
 /* Reads through that handle; -1 if a rule is broken. */
 int oracle_read(struct oracle *o, lbs_vdisk *v, uint64_t offset, size_t len,
 		uint32_t *damaged);
+/* The last request, which was told to the model, failed, and the store goes on: nothing
+ * was done, or of a long one the first blocks. 1 if so, 0 or -1. */
+int oracle_refused(struct oracle *o, lbs_vdisk *v, uint64_t offset, size_t len,
+		   uint32_t *damaged);
 /* A hole of the disk reads as zeroes. */
 int oracle_hole(struct oracle *o, uint64_t offset, uint64_t len);
-/* Reads the whole disk. */
+/* Reads the whole disk, and finds nothing before what the clients use of it. */
 int oracle_look(struct oracle *o, uint32_t *damaged);
 /* Reads the whole disk of a store that has just been opened, and settles where
  * the disk stands: all of that is durable now. */
