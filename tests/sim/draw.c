@@ -45,17 +45,30 @@ static void add(struct draw *d, enum sim_kind kind, uint64_t a, uint64_t b,
 
 /* ---- what the clients do -------------------------------------------------- */
 
-/* A stretch of len bytes: each client has a quarter of the disk, where it is half
- * of the time; every other one on a block. */
-static uint64_t place(struct draw *d, unsigned client, uint64_t len)
+/* A stretch of so many bytes or a few more: each client has a quarter of the disk,
+ * where it is half of the time. Half are whole blocks, as of a file system, a quarter
+ * sectors; some reach the disk's end. */
+struct stretch {
+	uint64_t at, len;
+};
+
+static struct stretch place(struct draw *d, unsigned client, uint64_t len)
 {
+	static const unsigned grains[] = { BLOCK, BLOCK, 512, 1 };
+	unsigned grain = grains[below(d, 4)];
 	uint64_t quarter = d->size / SIM_CLIENTS, at;
 
+	len = (len + grain - 1) / grain * grain;
+	if (len > d->size)
+		len = d->size / grain * grain;
 	if (below(d, 2) == 0 && len < quarter)
 		at = client * quarter + below(d, quarter - len);
 	else
 		at = below(d, d->size - len + 1);
-	return below(d, 2) == 0 ? at : at / BLOCK * BLOCK;
+	if (below(d, 16) != 0 || len == 0)
+		return (struct stretch){ at / grain * grain, len };
+	at = (d->size - len) / grain * grain;
+	return (struct stretch){ at, d->size - at };
 }
 
 static uint64_t draw_len(struct draw *d)
@@ -80,13 +93,14 @@ static uint64_t draw_len(struct draw *d)
 static void draw_long(struct draw *d)
 {
 	unsigned client = (unsigned)below(d, SIM_CLIENTS);
-	uint64_t len, at, dice = below(d, 16);
+	uint64_t dice = below(d, 16);
+	struct stretch s;
 
 	if (d->size <= MIB || dice >= 6)
 		return;
-	len = MIB + 1 + below(d, d->size - MIB);
-	at = place(d, client, len);
-	add(d, dice == 0 ? SIM_DO_ZERO : SIM_DO_WRITE, client, at, len, dice == 1);
+	s = place(d, client, MIB + 1 + below(d, d->size - MIB));
+	add(d, dice == 0 ? SIM_DO_ZERO : SIM_DO_WRITE, client, s.at, s.len,
+	    dice == 1);
 }
 
 /* Mostly short, now and then of any length. */
@@ -101,11 +115,12 @@ static void draw_operation(struct draw *d)
 	unsigned client = (unsigned)below(d, SIM_CLIENTS);
 	uint64_t dice = below(d, 100);
 	uint64_t len = draw_len(d);
-	uint64_t at = place(d, client, len);
+	struct stretch s = place(d, client, len);
 	int rarely = below(d, 8) == 0;
 
 	if (dice < d->reads) {
-		add(d, rarely ? SIM_DO_EXTENTS : SIM_DO_READ, client, at, len, 0);
+		add(d, rarely ? SIM_DO_EXTENTS : SIM_DO_READ, client, s.at, s.len,
+		    0);
 		return;
 	}
 	dice -= d->reads;
@@ -125,15 +140,13 @@ static void draw_operation(struct draw *d)
 	} else if (dice < 14) {
 		add(d, SIM_DO_DISCARD, client, 0, d->size, 0);
 	} else if (dice < 30) {
-		len = draw_some(d, 160 * KIB);
-		at = place(d, client, len);
-		add(d, SIM_DO_DISCARD, client, at, len, rarely);
+		s = place(d, client, draw_some(d, 160 * KIB));
+		add(d, SIM_DO_DISCARD, client, s.at, s.len, rarely);
 	} else if (dice < 46) {
-		len = draw_some(d, 60 * KIB);
-		at = place(d, client, len);
-		add(d, SIM_DO_ZERO, client, at, len, rarely);
+		s = place(d, client, draw_some(d, 60 * KIB));
+		add(d, SIM_DO_ZERO, client, s.at, s.len, rarely);
 	} else {
-		add(d, SIM_DO_WRITE, client, at, len, rarely);
+		add(d, SIM_DO_WRITE, client, s.at, s.len, rarely);
 	}
 }
 

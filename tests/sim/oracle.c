@@ -20,11 +20,13 @@ void oracle_begin(struct oracle *o, struct world *w)
 	o->blocks = (uint32_t)((size + MODEL_BLOCK - 1) / MODEL_BLOCK);
 	o->history = history_new(o->blocks, MODEL_BLOCK,
 				 (size_t)((size - 1) % MODEL_BLOCK + 1));
+	o->unknown = sim_alloc(o->blocks);
 }
 
 void oracle_end(struct oracle *o)
 {
 	history_free(o->history);
+	free(o->unknown);
 }
 
 int oracle_broken(struct oracle *o, const char *label, const char *format, ...)
@@ -330,6 +332,18 @@ static int read_some(void *ctx, void *buf, size_t len, uint64_t offset)
 	return rc;
 }
 
+/* The same for the model, which is not to judge blocks that are unknown. */
+static int read_known(void *ctx, void *buf, size_t len, uint64_t offset)
+{
+	struct reading *r = ctx;
+	uint64_t b, end = (offset + len + MODEL_BLOCK - 1) / MODEL_BLOCK;
+
+	for (b = offset / MODEL_BLOCK; b < end; b++)
+		if (r->o->unknown[b])
+			return LBS_EDAMAGED;
+	return read_some(r, buf, len, offset);
+}
+
 static uint32_t count_marked(const uint8_t *marks, uint32_t n)
 {
 	uint32_t i, count = 0;
@@ -339,24 +353,73 @@ static uint32_t count_marked(const uint8_t *marks, uint32_t n)
 	return count;
 }
 
+static size_t block_len(const struct oracle *o, uint64_t at)
+{
+	return piece_of_block(at, (size_t)(o->w->shape.vdisk_bytes - at));
+}
+
+/* Reads a block into the disk that will be the beginning: a state of some time, or it
+ * is unknown and taken as the model has it. */
+static int take_block(struct reading *r, uint8_t *disk, uint64_t at)
+{
+	struct oracle *o = r->o;
+	uint32_t block = (uint32_t)(at / MODEL_BLOCK);
+	size_t n = block_len(o, at);
+
+	o->unknown[block] = read_some(r, disk + at, n, at) != 0;
+	if (r->error != 0)
+		return oracle_broken(o, "read-error", "reading the block at %llu "
+				     "gave %s", (unsigned long long)at,
+				     lbs_error_word(r->error));
+	if (o->unknown[block])
+		model_read(o->w->model, disk + at, n, at);
+	else if (!history_has(o->history, block, disk + at))
+		return oracle_broken(o, "made-up-data", "the block at %llu has a "
+				     "state that it never had",
+				     (unsigned long long)at);
+	return 0;
+}
+
+/* What is known of blocks that were not. */
+static int settle_unknown(struct oracle *o)
+{
+	uint8_t *disk = sim_alloc((size_t)o->blocks * MODEL_BLOCK);
+	struct reading r = { .o = o };
+	uint32_t b;
+	int rc = 0;
+
+	model_read(o->w->model, disk, (size_t)o->w->shape.vdisk_bytes, 0);
+	for (b = 0; b < o->blocks && rc == 0; b++)
+		if (o->unknown[b])
+			rc = take_block(&r, disk, (uint64_t)b * MODEL_BLOCK);
+	if (rc == 0)
+		model_adopt(o->w->model, disk);
+	free(disk);
+	return rc;
+}
+
 /* The disk is in a state that the promises allow. */
 static int settle_promised(struct oracle *o)
 {
 	uint8_t *unreadable = sim_alloc(o->blocks);
 	struct reading r = { .o = o };
+	uint32_t unknown = count_marked(o->unknown, o->blocks);
 	char why[500];
 	int rc;
 
-	rc = model_check_around(o->w->model, read_some, &r, unreadable, why,
+	rc = model_check_around(o->w->model, read_known, &r, unreadable, why,
 				sizeof(why));
-	o->met_damaged = count_marked(unreadable, o->blocks);
 	o->found_part = rc == 0 && model_found_part(o->w->model);
+	o->met_damaged = count_marked(unreadable, o->blocks) - unknown;
 	if (r.error != 0)
 		rc = oracle_broken(o, "read-error", "reading the whole disk gave "
 				   "%s", lbs_error_word(r.error));
 	else if (rc < 0)
 		oracle_broken(o, "wrong-state", "%s", why);
-	else if (o->met_damaged > o->may_be_damaged)
+	else if (unknown > 0)
+		rc = settle_unknown(o);
+	o->met_damaged += count_marked(o->unknown, o->blocks);
+	if (rc == 0 && o->met_damaged > o->may_be_damaged)
 		rc = oracle_broken(o, "damage", "%u blocks do not authenticate, "
 				   "%u may", o->met_damaged, o->may_be_damaged);
 	free(unreadable);
@@ -369,29 +432,11 @@ static int settle_anyhow(struct oracle *o)
 	uint64_t size = o->w->shape.vdisk_bytes, at;
 	uint8_t *disk = sim_alloc((size_t)o->blocks * MODEL_BLOCK);
 	struct reading r = { .o = o };
-	size_t n;
 	int rc = 0;
 
-	o->met_damaged = 0;
-	for (at = 0; at < size && rc == 0; at += MODEL_BLOCK) {
-		n = size - at < MODEL_BLOCK ? (size_t)(size - at) : MODEL_BLOCK;
-		if (read_some(&r, disk + at, n, at) != 0) {
-			o->met_damaged++;
-			model_read(o->w->model, disk + at, n, at);
-		} else if (!history_has(o->history,
-					(uint32_t)(at / MODEL_BLOCK),
-					disk + at)) {
-			rc = oracle_broken(o, "made-up-data",
-					   "the block at %llu has a state that "
-					   "it never had",
-					   (unsigned long long)at);
-		}
-		if (rc == 0 && r.error != 0)
-			rc = oracle_broken(o, "read-error", "reading the block at "
-					   "%llu gave %s",
-					   (unsigned long long)at,
-					   lbs_error_word(r.error));
-	}
+	for (at = 0; at < size && rc == 0; at += MODEL_BLOCK)
+		rc = take_block(&r, disk, at);
+	o->met_damaged = count_marked(o->unknown, o->blocks);
 	model_adopt(o->w->model, disk);
 	add_damage(o, o->met_damaged);
 	free(disk);

@@ -25,6 +25,9 @@
  *   - Pages that the kernel took and the card never got (card pulled, sync that
  *     dropped them) are a loss, in the same boot, of what was acknowledged
  *     since the last flush, and of nothing else.
+ *   - What a block holds that could not be read when a loss was accepted is not known:
+ *     should it be readable after another opening, because what lay on it was itself
+ *     lost, it is in a state of some time.
  *   - With freshness=checkpoint a hurt card may lack flushed data unnoticed that
  *     no checkpoint knows; and what tells that internal flash is old lies on the
  *     card, so that hurt in both a store may look whole. Then each block is in
@@ -58,6 +61,8 @@ struct oracle {
 	struct world *w;
 	struct history *history;
 	uint32_t blocks;
+	uint8_t *unknown;	/* by block: it was unreadable when the beginning
+				 * was taken as found */
 	unsigned hurt;
 	uint32_t may_be_damaged; /* so many blocks, or ANY_NUMBER */
 	int card_dead;		/* it was pulled: the handles are of no use */

@@ -155,6 +155,8 @@ static int change(struct run *r, const struct sim_step *step)
 					       "store answered %s",
 					       lbs_error_word(rc));
 	}
+	/* What went astray in this request may be met in looking what it left. */
+	run_notice(r);
 	part = oracle_refused(&r->o, r->w->vdisk, step->arg[1],
 			      (size_t)step->arg[2], &damaged);
 	if (part < 0)
