@@ -39,6 +39,7 @@ SUITES = {
     "recover": ["recover_test"],
     "fault": ["fault_test"],
     "beside": ["beside_test"],
+    "overlap": ["overlap_test"],
     "full": ["full_test"],
     "clean": ["clean_test"],
     "tamper": ["tamper_test", "--jobs", "1"],
