@@ -45,6 +45,7 @@ const char *sim_count_name(enum sim_tally c)
 		[COUNT_LONG_FUA] = "long_fua",
 		[COUNT_IN_PIECES] = "scattered_memory",
 		[COUNT_ACROSS_REGIONS] = "across_map_regions",
+		[COUNT_READ_ONLY] = "read_only_looks",
 		[COUNT_PART_CUT] = "long_done_in_part",
 		[COUNT_OPENINGS] = "openings",
 		[COUNT_FAILED_STORES] = "stores_failed",

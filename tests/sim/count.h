@@ -27,6 +27,7 @@ enum sim_tally {
 	COUNT_LONG_FUA,		/* of these */
 	COUNT_IN_PIECES,	/* reads and writes of scattered memory */
 	COUNT_ACROSS_REGIONS,	/* of the map */
+	COUNT_READ_ONLY,	/* looks at a store before it is opened */
 	COUNT_PART_CUT,		/* long requests found done in part after an end */
 	/* what came of it */
 	COUNT_OPENINGS,		/* that succeeded */

@@ -315,6 +315,7 @@ void sim_run(const struct sim_script *script, uint64_t counts[SIM_COUNTS],
 	result->digest = sim_mix(r.digest, simdisk_ticks(r.w->disk));
 	sim_copy_free(r.copy[SIM_CARD]);
 	sim_copy_free(r.copy[SIM_FLASH]);
+	run_look_done(&r);
 	lbs_vdisk_close(r.second);
 	oracle_end(&r.o);
 	world_free(r.w);
