@@ -1,8 +1,8 @@
 /*
  * overlap_test.c - several clients whose requests are in flight at the same time and
  * overlap, of a sector to more than two MiB, through queues and plain calls; then the
- * process dies or the power is cut, wherever that happens to be. What they read, and what
- * the disk holds in the end, by tests/lab/ledger.h.
+ * process dies, the power is cut or the card fails, wherever that happens to be. What they
+ * read, and what the disk holds in the end, by tests/lab/ledger.h.
  * Must never call a run good in which nothing overlapped.
  *
  *   overlap_test [SEED [COUNT]]     only these rounds; what threads decide may differ
@@ -11,6 +11,7 @@
 #include "tests/lab/ledger.h"
 #include "tests/lab/simimage.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -47,7 +48,7 @@ struct request {
 	struct iovec iov[PIECES];
 	uint8_t *buf;
 	uint32_t op;		/* of the ledger; 0: a read, */
-	uint64_t submitted;	/* then */
+	uint64_t submitted;	/* of that */
 	int busy;
 };
 
@@ -145,7 +146,8 @@ static void told(struct client *me, struct request *r, int rc)
 {
 	if (rc != 0) {
 		me->stopped = 1;
-		if (!simdisk_is_off(me->w->disk))
+		if (!simdisk_is_off(me->w->disk) &&
+		    simdisk_fault_hits(me->w->disk) == 0)
 			snprintf(me->why, sizeof(me->why), "operation %d gave %s",
 				 r->ask.op, lbs_error_word(rc));
 	} else if (r->op != 0) {
@@ -258,45 +260,74 @@ static void live_together(struct world *w, struct ledger *l, uint64_t seed)
 }
 
 static void judge(struct world *w, struct ledger *l, uint64_t seed,
-		  enum ledger_end end, const char *when)
+		  enum ledger_end kept, const char *then)
 {
 	size_t size = (size_t)shape.vdisk_bytes;
 	uint8_t *disk = sim_alloc(size);
 	char why[300];
 
 	assert_code(w, lbs_vdisk_read(w->vdisk, disk, size, 0), 0);
-	if (ledger_judge(l, disk, end, why, sizeof(why)) < 0)
-		fail_msg("seed %llu, %s: %s", (unsigned long long)seed, when, why);
+	if (ledger_judge(l, disk, kept, why, sizeof(why)) < 0)
+		fail_msg("seed %llu, %s: %s", (unsigned long long)seed, then, why);
 	free(disk);
 }
 
-/* One in four ends in peace, one in four by the death of the process. */
+enum ending { PEACE, DEATH, CUT, CUT_TOO, FAILURE, ENDINGS };
+
+static const char *const when[ENDINGS] = {
+	"closed", "after the death", "after the cut", "after the cut",
+	"after the failure"
+};
+
+/* What is to come while they work. */
+static void arm(struct world *w, uint64_t seed, enum ending ending)
+{
+	uint64_t dice = sim_mix(seed, 3);
+
+	if (ending == FAILURE)
+		simdisk_fault(w->disk, SIM_CARD, dice % 3 ? SIM_WRITE : SIM_SYNC,
+			      dice % 3 ? dice % 200 : dice % 10, 1, EIO,
+			      SIM_FAULT_PARTIAL | SIM_FAULT_DROP);
+	else if (ending != PEACE)
+		simdisk_arm(w->disk, simdisk_ticks(w->disk) + 1 + dice % 900);
+}
+
+static void end(struct world *w, uint64_t seed, enum ending ending)
+{
+	int rc;
+
+	if (ending == DEATH) {
+		world_cut(w, SIM_KEEP_ALL, seed);
+	} else if (ending == CUT || ending == CUT_TOO) {
+		world_cut(w, (enum sim_variant)(seed / ENDINGS % SIM_KEEP_ALL),
+			  seed);
+	} else {
+		rc = world_close(w);
+		simdisk_clear_faults(w->disk);
+		if (rc != 0 && ending == PEACE)
+			assert_code(w, rc, 0);
+	}
+}
+
 static void play(uint64_t seed, struct ledger_seen *seen)
 {
-	struct world_shape mine = shape;
-	enum sim_variant v = seed % 4 == 1 ? SIM_KEEP_ALL
-					   : (enum sim_variant)(seed / 4 % SIM_KEEP_ALL);
+	enum ending ending = (enum ending)(seed % ENDINGS);
+	enum ledger_end kept = ending == CUT || ending == CUT_TOO
+				       ? LEDGER_POWER_CUT : LEDGER_ALIVE;
 	struct ledger *l = ledger_new(shape.vdisk_bytes, CLIENTS * REQUESTS);
+	struct world_shape mine = shape;
 	struct world *w;
 
-	mine.compress = seed % 5 == 0 ? LBS_COMPRESS_LZ4 : 0;
+	mine.compress = seed % 7 == 0 ? LBS_COMPRESS_LZ4 : 0;
 	w = check_made(&mine);
 	assert_code(w, world_open(w, 0), 0);
-	if (seed % 4 != 0)
-		simdisk_arm(w->disk, simdisk_ticks(w->disk) + 1 +
-				     sim_mix(seed, 3) % 900);
+	arm(w, seed, ending);
 	live_together(w, l, seed);
-	if (seed % 4 == 0) {
+	if (ending == PEACE)
 		judge(w, l, seed, LEDGER_ALIVE, "at work");
-		assert_code(w, world_close(w), 0);
-	} else {
-		world_cut(w, v, seed);
-	}
+	end(w, seed, ending);
 	assert_code(w, world_open(w, 0), 0);
-	judge(w, l, seed, seed % 4 < 2 ? LEDGER_ALIVE : LEDGER_POWER_CUT,
-	      seed % 4 == 0   ? "closed"
-	      : seed % 4 == 1 ? "after the death"
-			      : "after the cut");
+	judge(w, l, seed, kept, when[ending]);
 	ledger_count(l, seen);
 	assert_code(w, world_close(w), 0);
 	world_free(w);
