@@ -29,7 +29,7 @@
 #define CLIENTS 4
 #define IN_FLIGHT 4
 #define REQUESTS 110		/* of each client */
-#define ROUNDS 160
+#define ROUNDS 100
 #define PIECES 3
 
 static const struct world_shape shape = {

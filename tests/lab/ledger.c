@@ -118,9 +118,10 @@ struct look {
 	size_t why_len;
 };
 
+/* First of all: of what is not submitted yet nothing may be looked at. */
 static int covers(const struct op *op, uint64_t sector)
 {
-	return op->kind != LEDGER_FLUSH && op->submitted != 0 &&
+	return op->submitted != 0 && op->kind != LEDGER_FLUSH &&
 	       op->from <= sector && sector < op->to;
 }
 
@@ -135,7 +136,7 @@ static uint32_t recognise(const struct ledger *l, uint64_t sector,
 		return HOLE;
 	n = (words[0] ^ MARK) >> 32;
 	if (n == 0 || n > atomic_load(&l->count) ||
-	    l->ops[n].kind != LEDGER_WRITE || !covers(&l->ops[n], sector))
+	    !covers(&l->ops[n], sector) || l->ops[n].kind != LEDGER_WRITE)
 		return FOREIGN;
 	fill_sector((uint32_t)n, sector, words);
 	return memcmp(words, p, sizeof(words)) == 0 ? (uint32_t)n : FOREIGN;
@@ -201,8 +202,8 @@ static int look_at_hole(const struct look *k, uint64_t sector)
 	if (by == 0)
 		return 0;
 	for (n = 1; n <= count; n++)
-		if (k->l->ops[n].kind != LEDGER_WRITE &&
-		    covers(&k->l->ops[n], sector) &&
+		if (covers(&k->l->ops[n], sector) &&
+		    k->l->ops[n].kind != LEDGER_WRITE &&
 		    hidden_by(k, n, sector) == 0)
 			return 0;
 	return wrong(k, sector, "is zeroes, and should not be", 0, by);
