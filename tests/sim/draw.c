@@ -289,14 +289,17 @@ static void draw_store(struct draw *d, uint64_t seed)
 	freshness = below(d, 4) == 0 ? 2 : 1;
 	/* Every third one compresses, by this or that. */
 	compress = sim_mix(seed, 12) % 3 == 0 ? 1 + sim_mix(seed, 13) % 2 : 0;
-	d->size = 640 * KIB + 3 * 512;
+	d->size = 640 * KIB;
 	/* Every fourth has room for requests that are longer than is atomic, */
 	if (sim_mix(seed, 14) % 4 == 0) {
-		d->size = 2304 * KIB + 3 * 512;
+		d->size = 2304 * KIB;
 		segments += 30;
 	} else if (sim_mix(seed, 15) % 6 == 0) {
 		segment = 256 * KIB;
 	}
+	/* every other ends in a block that is not whole, */
+	if (sim_mix(seed, 17) % 2 == 0)
+		d->size += 3 * 512;
 	/* every fourth lies where two regions of the map meet. */
 	if (sim_mix(seed, 16) % 4 == 0)
 		base = (REGION - 48) * (uint64_t)BLOCK;
