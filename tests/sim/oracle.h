@@ -22,6 +22,8 @@
  *     lost, with a verdict that such a loss allows; then nothing was written to
  *     the card, and with the loss accepted it opens. What it then shows is the
  *     state of each block at some time, or an error.
+ *   - Opened for reading only just before, a store comes to the same verdict and shows
+ *     the same blocks, and nothing is written to either side.
  *   - Pages that the kernel took and the card never got (card pulled, sync that
  *     dropped them) are a loss, in the same boot, of what was acknowledged
  *     since the last flush, and of nothing else.
