@@ -69,7 +69,7 @@ LAB_OBJ   := $(call OBJ,$(LAB_SRC))
 TEST_LIBS := $(LDLIBS) $(shell pkg-config --libs cmocka 2>/dev/null)
 UNIT      := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*_test.c))
 LAB_PARTS := lab lab_sqlite lab_model
-STORES    := restore reuse recover fault beside full clean
+STORES    := restore reuse recover fault beside overlap full clean
 TAMPERS   := tamper_moves tamper_replay tamper_files
 DOCS      := format_doc format_example
 C_TESTS   := $(UNIT:%=$(TESTBIN)/unit/%) $(patsubst %,$(TESTBIN)/%_test,$(LAB_PARTS) $(STORES) $(TAMPERS) $(DOCS) \

@@ -107,11 +107,78 @@ static void test_model_refused(void **state)
 	model_free(m);
 }
 
+/* More than 1 MiB from the middle of a block: the first blocks may have been done and
+ * the others not, but no block by half, and nothing later without all of it. */
+static void test_model_long(void **state)
+{
+	enum { AT = 1001, LEN = (1u << 20) + 9000, SIZE = 300 * MODEL_BLOCK,
+	       PARTS = (AT + LEN + MODEL_BLOCK - 1) / MODEL_BLOCK };
+	static uint8_t before[SIZE], all[SIZE], later[SIZE], image[SIZE];
+	struct model *m = model_new(SIZE), *n;
+	char why[400];
+	uint64_t op;
+	int cut, torn, ok;
+
+	(void)state;
+	op = model_issue(m, MODEL_WRITE, 0, 1u << 20);
+	assert_false(model_is_long(m));
+	model_fill(op, 0, before, 1u << 20);
+	model_acked(m);
+	model_flushed(m);
+	op = model_issue(m, MODEL_WRITE, AT, LEN);
+	assert_true(model_is_long(m));
+	memcpy(all, before, SIZE);
+	model_fill(op, AT, all + AT, LEN);
+	for (cut = 0; cut <= PARTS; cut++) {
+		for (torn = 0; torn <= 1; torn++) {
+			size_t end = (size_t)cut * MODEL_BLOCK +
+				     (torn ? MODEL_BLOCK / 2 : 0);
+
+			if (end > SIZE)
+				continue;
+			memcpy(image, before, SIZE);
+			memcpy(image, all, end);
+			n = model_clone(m);
+			ok = model_check(n, read_bytes, image, why,
+					 sizeof(why)) == 0;
+			/* What lies behind it is as it was. */
+			assert_int_equal(ok, !torn || cut >= PARTS - 1);
+			if (ok)
+				assert_int_equal(model_found_part(n),
+						 cut > 0 && cut < PARTS &&
+							 !torn);
+			model_free(n);
+			/* The same when it is refused. */
+			n = model_clone(m);
+			assert_int_equal(model_refused_midway(n, image + AT,
+							      NULL),
+					 ok ? cut + torn > PARTS ? PARTS
+								 : cut + torn
+					    : -1);
+			model_free(n);
+		}
+	}
+	model_acked(m);
+	memcpy(later, all, SIZE);
+	op = model_issue(m, MODEL_ZERO, 512, 512);
+	memset(later + 512, 0, 512);
+	n = model_clone(m);
+	assert_int_equal(model_check(n, read_bytes, later, why, sizeof(why)), 0);
+	model_free(n);
+	model_lost_power(m);
+	memcpy(image, later, SIZE);
+	memcpy(image + 200 * MODEL_BLOCK, before + 200 * MODEL_BLOCK,
+	       SIZE - 200 * MODEL_BLOCK);
+	assert_int_equal(model_check(m, read_bytes, image, why, sizeof(why)), -1);
+	model_free(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_model),
 		cmocka_unit_test(test_model_refused),
+		cmocka_unit_test(test_model_long),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,6 +29,7 @@ struct model {
 	struct request *requests;	/* since base, in order */
 	size_t request_count, request_room;
 	size_t acked;			/* of these: must be there */
+	int found_part;
 };
 
 struct model *model_new(uint64_t size_bytes)
@@ -152,8 +153,8 @@ static void rebuild_now(struct model *m)
 		apply(&m->now, &m->requests[i]);
 }
 
-uint64_t model_issue(struct model *m, enum model_kind kind, uint64_t offset,
-		     size_t len)
+static void issue(struct model *m, enum model_kind kind, uint64_t op,
+		  uint64_t offset, size_t len)
 {
 	struct request *r;
 
@@ -164,7 +165,7 @@ uint64_t model_issue(struct model *m, enum model_kind kind, uint64_t offset,
 	}
 	r = &m->requests[m->request_count++];
 	r->kind = kind;
-	r->op = m->next_op++;
+	r->op = op;
 	r->offset = offset;
 	r->len = len;
 	r->from = offset;
@@ -175,7 +176,38 @@ uint64_t model_issue(struct model *m, enum model_kind kind, uint64_t offset,
 			r->to = r->to / MODEL_BLOCK * MODEL_BLOCK;
 	}
 	apply(&m->now, r);
-	return r->op;
+}
+
+uint64_t model_issue(struct model *m, enum model_kind kind, uint64_t offset,
+		     size_t len)
+{
+	uint64_t op = m->next_op++, end = offset + len, at, next;
+
+	if (len <= MODEL_ATOMIC_BYTES || kind == MODEL_DISCARD) {
+		issue(m, kind, op, offset, len);
+		return op;
+	}
+	for (at = offset; at < end; at = next) {
+		next = (at / MODEL_BLOCK + 1) * MODEL_BLOCK;
+		next = next < end ? next : end;
+		issue(m, kind, op, at, (size_t)(next - at));
+	}
+	return op;
+}
+
+/* Where the requests begin that the last one counts as. */
+static size_t last_begins(const struct model *m)
+{
+	size_t i = m->request_count;
+
+	while (i > 0 && m->requests[i - 1].op == m->next_op - 1)
+		i--;
+	return i;
+}
+
+int model_is_long(const struct model *m)
+{
+	return m->request_count - last_begins(m) > 1;
 }
 
 void model_acked(struct model *m)
@@ -185,8 +217,40 @@ void model_acked(struct model *m)
 
 void model_refused(struct model *m)
 {
-	m->request_count--;
+	m->request_count = last_begins(m);
 	rebuild_now(m);
+}
+
+int model_refused_midway(struct model *m, const void *got,
+			 const uint8_t *unreadable)
+{
+	size_t first = last_begins(m), count = m->request_count - first;
+	const struct request *r = &m->requests[first];
+	size_t i, done = 0, all = count;
+	uint8_t want[MODEL_BLOCK];
+	const uint8_t *is;
+
+	model_refused(m);
+	/* all: none before it was left out; done: none behind it was done. */
+	for (i = 0; i < count; i++) {
+		if (unreadable != NULL && unreadable[i])
+			continue;
+		is = (const uint8_t *)got + (r[i].offset - r->offset);
+		simimage_read(&m->now, want, r[i].len, r[i].offset);
+		if (memcmp(is, want, r[i].len) != 0)
+			done = i + 1;
+		render(&r[i], r[i].offset, want, r[i].len);
+		if (memcmp(is, want, r[i].len) != 0 && all == count)
+			all = i;
+	}
+	if (done > all)
+		return -1;
+	for (i = 0; i < done; i++)
+		apply(&m->now, &r[i]);
+	m->request_count = first + done;
+	if (done > 0)
+		m->acked = m->request_count;
+	return (int)done;
 }
 
 void model_flushed(struct model *m)
@@ -224,6 +288,11 @@ void model_adopt(struct model *m, const void *disk)
 	simimage_write(&m->base, disk, (size_t)m->size_bytes, 0);
 	m->request_count = m->acked = 0;
 	rebuild_now(m);
+}
+
+int model_found_part(const struct model *m)
+{
+	return m->found_part;
 }
 
 int model_plausible(const struct model *m, const void *buf, size_t len,
@@ -406,7 +475,8 @@ static void explain(const struct check *c, const uint8_t *disk, size_t best,
 		 "no state of requests %llu to %llu fits (since the flush: %zu, "
 		 "held to %zu); after %zu of them %lld blocks differ, "
 		 "first block %llu, which begins like request %lld",
-		 (unsigned long long)(first_op - 1 + m->acked),
+		 (unsigned long long)(m->acked ? m->requests[m->acked - 1].op
+					       : first_op - 1),
 		 (unsigned long long)(m->next_op - 1), m->request_count,
 		 m->acked, best, (long long)bad,
 		 (unsigned long long)(at / MODEL_BLOCK), (long long)looks);
@@ -450,6 +520,8 @@ int model_check_around(struct model *m, model_read_fn *read, void *ctx,
 		explain(&c, disk, best, least, why, why_len);
 		goto out;
 	}
+	m->found_part = best > 0 && best < m->request_count &&
+			m->requests[best - 1].op == m->requests[best].op;
 	/* The rest never happened; its numbers are not used again. */
 	advance(m, best);
 	m->request_count = m->acked = 0;

@@ -6,9 +6,11 @@
  * The requests of one guest are numbered; the contents of a write follow from
  * its number and the byte's place, so that every byte of a disk tells which
  * request it came from. After a cut the disk must equal the state after the
- * first k requests, each of which counts whole (at most 1 MiB: promise 4):
+ * first k requests, each of which counts whole (promise 4):
  *   after a power cut:      last flush <= k <= issued     (promises 1 and 3)
  *   after a process death:  acknowledged <= k <= issued   (promise 2)
+ * A write or zeroes of more than 1 MiB count as so many requests as they touch blocks,
+ * from the first to the last: no block is half done.
  * One thread issues; a request is issued when the previous one has returned.
  */
 #ifndef LBS_TESTS_MODEL_H
@@ -20,6 +22,7 @@
 enum model_kind { MODEL_WRITE, MODEL_ZERO, MODEL_DISCARD };
 
 #define MODEL_BLOCK 4096
+#define MODEL_ATOMIC_BYTES (1u << 20)
 
 struct model;
 
@@ -37,6 +40,14 @@ void model_fill(uint64_t op, uint64_t offset, void *buf, size_t len);
 void model_acked(struct model *m);
 /* The last request was refused with nothing done (no space). */
 void model_refused(struct model *m);
+/* The last request is longer than what is done whole or not at all. */
+int model_is_long(const struct model *m);
+/* Such a one failed on its way, and the store goes on: got is what its bytes read as
+ * now, unreadable (may be NULL) tells of each of its blocks whether it cannot be read.
+ * How many blocks were done, counted as acknowledged from now on; -1 if that cannot
+ * be. */
+int model_refused_midway(struct model *m, const void *got,
+			 const uint8_t *unreadable);
 /* A flush, or the last request as FUA, returned 0. */
 void model_flushed(struct model *m);
 /* Power was cut: what was not flushed may be gone from now on, until a check
@@ -68,6 +79,8 @@ int model_check(struct model *m, model_read_fn *read, void *ctx, char *why,
  * block, tells which; of these the model takes the state of the others. */
 int model_check_around(struct model *m, model_read_fn *read, void *ctx,
 		       uint8_t *unreadable, char *why, size_t why_len);
+/* The last check that was passed found a request done in part. */
+int model_found_part(const struct model *m);
 /* What was found on the disk is the new beginning, all of it durable. */
 void model_adopt(struct model *m, const void *disk);
 

@@ -190,8 +190,13 @@ static int step_once(struct run *r, unsigned step)
 		return discard_all(r);
 	if (step == 29 || step == 62 || step == 104)
 		return lbs_store_clean(w->store, 0, NULL, NULL);
-	if (step == 55 || step == 90)
-		return world_write(w, place(r, MIB), MIB, step == 90 ? LBS_FUA : 0);
+	if (step == 55) {	/* one that is not: two groups, within a block */
+		len = MIB + 60 * KIB;
+		return world_write(w, place(r, len + MODEL_BLOCK) / MODEL_BLOCK *
+				      MODEL_BLOCK + 700, len, 0);
+	}
+	if (step == 90)
+		return world_write(w, place(r, MIB), MIB, LBS_FUA);
 	if (dice < 26) {
 		len = MODEL_BLOCK * (1 + below(r, 4));
 		return world_write(w, place(r, len) / MODEL_BLOCK * MODEL_BLOCK,
@@ -215,7 +220,10 @@ static int step_once(struct run *r, unsigned step)
 		return world_discard(w, below(r, size - 1536 - len), len, 0);
 	}
 	if (dice < 64) {
+		/* Of whole blocks in every other step: they are freed then. */
 		len = 1 + below(r, 60 * KIB);
+		if (step % 2 == 0)
+			len = (len + MODEL_BLOCK - 1) / MODEL_BLOCK * MODEL_BLOCK;
 		return world_zero(w, place(r, len), len, 0);
 	}
 	if (dice < 76) {

@@ -83,7 +83,7 @@ int world_create(struct world *w)
 
 	memset(&o, 0, sizeof(o));
 	o.struct_size = sizeof(o);
-	o.size_bytes = w->shape.vdisk_bytes;
+	o.size_bytes = w->shape.base_bytes + w->shape.vdisk_bytes;
 	o.capacity_bytes = w->shape.capacity_bytes;
 	o.segment_size_bytes = w->shape.segment_bytes;
 	o.chunk_size_bytes = w->shape.chunk_bytes;
@@ -215,9 +215,24 @@ void world_reboot(struct world *w)
 	memset(w->env.boot_id, w->boot, sizeof(w->env.boot_id));
 }
 
-static int answered(struct world *w, int rc, unsigned flags)
+/* A request longer than is atomic was refused, perhaps with a part of it done. */
+static int refused_midway(struct world *w, uint64_t offset, size_t len)
 {
-	if (rc == LBS_ENOSPC)
+	uint8_t *got = sim_alloc(len);
+	int rc = lbs_vdisk_read(w->vdisk, got, len, w->shape.base_bytes + offset);
+
+	if (rc == 0 && model_refused_midway(w->model, got, NULL) < 0)
+		rc = 1;
+	free(got);
+	return rc;
+}
+
+static int answered(struct world *w, int rc, uint64_t offset, size_t len,
+		    unsigned flags)
+{
+	if (rc == LBS_ENOSPC && model_is_long(w->model))
+		rc = refused_midway(w, offset, len) ? 1 : rc;
+	else if (rc == LBS_ENOSPC)
 		model_refused(w->model);
 	if (rc != 0)
 		return rc;
@@ -234,24 +249,30 @@ int world_write(struct world *w, uint64_t offset, size_t len, unsigned flags)
 	int rc;
 
 	model_fill(op, offset, buf, len);
-	rc = answered(w, lbs_vdisk_write(w->vdisk, buf, len, offset, flags),
-		      flags);
+	rc = lbs_vdisk_write(w->vdisk, buf, len, w->shape.base_bytes + offset,
+			     flags);
 	free(buf);
-	return rc;
+	return answered(w, rc, offset, len, flags);
 }
 
 int world_zero(struct world *w, uint64_t offset, size_t len, unsigned flags)
 {
+	int rc;
+
 	model_issue(w->model, MODEL_ZERO, offset, len);
-	return answered(w, lbs_vdisk_write_zeroes(w->vdisk, len, offset, flags),
-			flags);
+	rc = lbs_vdisk_write_zeroes(w->vdisk, len, w->shape.base_bytes + offset,
+				    flags);
+	return answered(w, rc, offset, len, flags);
 }
 
 int world_discard(struct world *w, uint64_t offset, size_t len, unsigned flags)
 {
+	int rc;
+
 	model_issue(w->model, MODEL_DISCARD, offset, len);
-	return answered(w, lbs_vdisk_discard(w->vdisk, len, offset, flags),
-			flags);
+	rc = lbs_vdisk_discard(w->vdisk, len, w->shape.base_bytes + offset,
+			       flags);
+	return answered(w, rc, offset, len, flags);
 }
 
 int world_flush(struct world *w)
@@ -268,7 +289,7 @@ int world_read(struct world *w, uint64_t offset, size_t len)
 	uint8_t *got = sim_alloc(len), *want = sim_alloc(len);
 	int rc;
 
-	rc = lbs_vdisk_read(w->vdisk, got, len, offset);
+	rc = lbs_vdisk_read(w->vdisk, got, len, w->shape.base_bytes + offset);
 	model_read(w->model, want, len, offset);
 	if (rc == 0 && memcmp(got, want, len) != 0)
 		rc = 1;
@@ -279,7 +300,9 @@ int world_read(struct world *w, uint64_t offset, size_t len)
 
 static int read_vdisk(void *ctx, void *buf, size_t len, uint64_t offset)
 {
-	return lbs_vdisk_read(ctx, buf, len, offset);
+	struct world *w = ctx;
+
+	return lbs_vdisk_read(w->vdisk, buf, len, w->shape.base_bytes + offset);
 }
 
 /* FORMAT.md section 9, "Live counts": 0, or what differs. */
@@ -319,7 +342,7 @@ static int check_live(lbs_store *s, char *why, size_t why_len)
 
 int world_check(struct world *w, char *why, size_t why_len)
 {
-	int rc = model_check(w->model, read_vdisk, w->vdisk, why, why_len);
+	int rc = model_check(w->model, read_vdisk, w, why, why_len);
 
 	return rc < 0 ? rc : check_live(w->store, why, why_len) ? -1 : rc;
 }

@@ -20,6 +20,8 @@ struct vfs_sim;
 
 struct world_shape {
 	uint64_t vdisk_bytes, capacity_bytes, segment_bytes, chunk_bytes;
+	uint64_t base_bytes;	/* before what the guest uses of the vdisk and the
+				 * model knows; whole blocks, all holes */
 	uint64_t checkpoint_log_bytes, sync_bytes, fill_ahead_bytes;
 	uint32_t slice_bytes;	/* see store_env */
 	uint64_t flash_bytes;	/* size of internal flash; 0 = without limit, and

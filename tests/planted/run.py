@@ -39,19 +39,23 @@ SUITES = {
     "recover": ["recover_test"],
     "fault": ["fault_test"],
     "beside": ["beside_test"],
+    "overlap": ["overlap_test"],
     "full": ["full_test"],
     "clean": ["clean_test"],
     "tamper": ["tamper_test", "--jobs", "1"],
     "tamper-moves": ["tamper_moves_test"],
     "io-error": ["io_error_test", "--stop"],
     "oom-work": ["oom_test", "--only", "work"],
+    "sim": ["sim_test", "--seeds", "80", "--stop", "--jobs", "1", "--min-hits", "0",
+            "--shrink", "0"],
 }
 WRAPS = {
     "oom_test": ["malloc", "calloc", "realloc", "free", "sodium_malloc",
                  "sodium_free"],
+    "sim_test": ["secret_random", "secret_unique"],
 }
 # Suites of several files: the directory of the others.
-PARTS = {"crash_test": "crash", "tamper_test": "tamper"}
+PARTS = {"crash_test": "crash", "tamper_test": "tamper", "sim_test": "sim"}
 
 
 class Wrong(Exception):
@@ -132,8 +136,9 @@ def link(out, test, objects):
     env = os.environ
     build_dir = pathlib.Path(env["PLANTED_BUILD"])
     wraps = ["aead_seal"] + WRAPS.get(test, [])
-    build([*shlex.split(env["PLANTED_CC"]), "-o", str(out),
-           str(build_dir / "tests" / f"{test}.o"),
+    # The simulator's main file is one of its parts.
+    main = [str(build_dir / "tests" / f"{test}.o")] if test != "sim_test" else []
+    build([*shlex.split(env["PLANTED_CC"]), "-o", str(out), *main,
            *sorted(map(str, build_dir.glob(f"tests/{PARTS.get(test)}/*.o"))),
            *shlex.split(env["PLANTED_LAB"]), *objects, env["PLANTED_LIB"],
            *[f"-Wl,--wrap={w}" for w in wraps],

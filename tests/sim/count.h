@@ -22,10 +22,18 @@ enum sim_tally {
 	COUNT_LYING_CARD,	/* a cut that took what such a card had */
 	COUNT_LOST_100MS, COUNT_LOST_700MS, /* confirmed; likewise */
 	COUNT_OLD_FLASH, COUNT_OLD_CARD,
+	/* what is rare, and must not be missing either */
+	COUNT_LONG_WRITES, COUNT_LONG_ZEROES, COUNT_LONG_DISCARDS, /* over 1 MiB */
+	COUNT_LONG_FUA,		/* of these */
+	COUNT_IN_PIECES,	/* reads and writes of scattered memory */
+	COUNT_ACROSS_REGIONS,	/* of the map */
+	COUNT_READ_ONLY,	/* looks at a store before it is opened */
+	COUNT_PART_CUT,		/* long requests found done in part after an end */
 	/* what came of it */
 	COUNT_OPENINGS,		/* that succeeded */
 	COUNT_FAILED_STORES,	/* writing stopped until reopened */
 	COUNT_NO_SPACE,		/* requests refused so, with nothing done */
+	COUNT_PART_REFUSED,	/* long ones, with a part done */
 	COUNT_DAMAGED,		/* blocks met that do not authenticate */
 	COUNT_DATA_MISSING, COUNT_STALE_CARD, COUNT_STALE_METADATA,
 	COUNT_LOG_DAMAGED, COUNT_CARD_MISSING, /* openings refused so */
@@ -39,6 +47,7 @@ enum sim_tally {
 };
 
 #define COUNT_FIRST_FAULT COUNT_POWER_CUT
+#define COUNT_FIRST_RARE COUNT_LONG_WRITES
 #define COUNT_FIRST_RESULT COUNT_OPENINGS
 
 /* "power_cut": the key under --json. */

@@ -13,11 +13,12 @@
 
 #define KIB 1024u
 #define MIB (1024u * KIB)
-#define SEGMENT (64u * KIB)
 #define BLOCK 4096u
+/* Blocks of one region of the map (liblbs/format/layout.h). */
+#define REGION 131072u
 
 struct draw {
-	uint64_t rng;
+	uint64_t rng, size;
 	struct sim_script *script;
 	unsigned weight[SIM_KINDS], total; /* of what goes wrong */
 	unsigned one_in;		   /* operations to one of these */
@@ -38,22 +39,36 @@ static void add(struct draw *d, enum sim_kind kind, uint64_t a, uint64_t b,
 		s->room = s->room * 2 + 256;
 		s->steps = sim_realloc(s->steps, s->room * sizeof(*s->steps));
 	}
-	s->steps[s->count++] = (struct sim_step){ kind, { a, b, c, e } };
+	s->steps[s->count++] = (struct sim_step){ .kind = kind,
+						  .arg = { a, b, c, e } };
 }
 
 /* ---- what the clients do -------------------------------------------------- */
 
-/* A stretch of len bytes: each client has a quarter of the disk, where it is half
- * of the time; every other one on a block. */
-static uint64_t place(struct draw *d, unsigned client, uint64_t len)
-{
-	uint64_t quarter = SIM_VDISK_BYTES / SIM_CLIENTS, at;
+/* A stretch of so many bytes or a few more: each client has a quarter of the disk,
+ * where it is half of the time. Half are whole blocks, as of a file system, a quarter
+ * sectors; some reach the disk's end. */
+struct stretch {
+	uint64_t at, len;
+};
 
+static struct stretch place(struct draw *d, unsigned client, uint64_t len)
+{
+	static const unsigned grains[] = { BLOCK, BLOCK, 512, 1 };
+	unsigned grain = grains[below(d, 4)];
+	uint64_t quarter = d->size / SIM_CLIENTS, at;
+
+	len = (len + grain - 1) / grain * grain;
+	if (len > d->size)
+		len = d->size / grain * grain;
 	if (below(d, 2) == 0 && len < quarter)
 		at = client * quarter + below(d, quarter - len);
 	else
-		at = below(d, SIM_VDISK_BYTES - len + 1);
-	return below(d, 2) == 0 ? at : at / BLOCK * BLOCK;
+		at = below(d, d->size - len + 1);
+	if (below(d, 16) != 0 || len == 0)
+		return (struct stretch){ at / grain * grain, len };
+	at = (d->size - len) / grain * grain;
+	return (struct stretch){ at, d->size - at };
 }
 
 static uint64_t draw_len(struct draw *d)
@@ -64,9 +79,34 @@ static uint64_t draw_len(struct draw *d)
 		return BLOCK * (1 + below(d, 4));
 	if (dice < 80)
 		return 1 + below(d, BLOCK);
-	if (dice < 97)
+	if (dice < 95)
 		return 1 + below(d, 40 * KIB);
+	if (dice < 96)
+		return 0;
+	/* Longer than is atomic, where there is room for it. */
+	if (dice >= 98 && d->size > MIB)
+		return MIB + below(d, d->size - MIB + 1);
 	return 100 * KIB + below(d, 400 * KIB);
+}
+
+/* What is longer than is atomic is in the middle of its way when things happen. */
+static void draw_long(struct draw *d)
+{
+	unsigned client = (unsigned)below(d, SIM_CLIENTS);
+	uint64_t dice = below(d, 16);
+	struct stretch s;
+
+	if (d->size <= MIB || dice >= 6)
+		return;
+	s = place(d, client, MIB + 1 + below(d, d->size - MIB));
+	add(d, dice == 0 ? SIM_DO_ZERO : SIM_DO_WRITE, client, s.at, s.len,
+	    dice == 1);
+}
+
+/* Mostly short, now and then of any length. */
+static uint64_t draw_some(struct draw *d, uint64_t usual)
+{
+	return 1 + below(d, below(d, 8) == 0 ? d->size : usual);
 }
 
 /* One draw in a statement: C leaves open in which order arguments are drawn. */
@@ -75,11 +115,12 @@ static void draw_operation(struct draw *d)
 	unsigned client = (unsigned)below(d, SIM_CLIENTS);
 	uint64_t dice = below(d, 100);
 	uint64_t len = draw_len(d);
-	uint64_t at = place(d, client, len);
+	struct stretch s = place(d, client, len);
 	int rarely = below(d, 8) == 0;
 
 	if (dice < d->reads) {
-		add(d, rarely ? SIM_DO_EXTENTS : SIM_DO_READ, client, at, len, 0);
+		add(d, rarely ? SIM_DO_EXTENTS : SIM_DO_READ, client, s.at, s.len,
+		    0);
 		return;
 	}
 	dice -= d->reads;
@@ -97,17 +138,15 @@ static void draw_operation(struct draw *d)
 	} else if (dice < 12) {
 		add(d, SIM_DO_CHECK, 0, 0, 0, 0);
 	} else if (dice < 14) {
-		add(d, SIM_DO_DISCARD, client, 0, SIM_VDISK_BYTES, 0);
+		add(d, SIM_DO_DISCARD, client, 0, d->size, 0);
 	} else if (dice < 30) {
-		len = 1 + below(d, 160 * KIB);
-		at = place(d, client, len);
-		add(d, SIM_DO_DISCARD, client, at, len, rarely);
+		s = place(d, client, draw_some(d, 160 * KIB));
+		add(d, SIM_DO_DISCARD, client, s.at, s.len, rarely);
 	} else if (dice < 46) {
-		len = 1 + below(d, 60 * KIB);
-		at = place(d, client, len);
-		add(d, SIM_DO_ZERO, client, at, len, rarely);
+		s = place(d, client, draw_some(d, 60 * KIB));
+		add(d, SIM_DO_ZERO, client, s.at, s.len, rarely);
 	} else {
-		add(d, SIM_DO_WRITE, client, at, len, rarely);
+		add(d, SIM_DO_WRITE, client, s.at, s.len, rarely);
 	}
 }
 
@@ -166,16 +205,21 @@ static void draw_fault(struct draw *d, enum sim_kind kind)
 		ticks = kind == SIM_CUT ? draw_ticks(d) : 1 + some;
 		variant = below(d, kind == SIM_CUT ? SIM_KEEP_ALL : SIM_VARIANTS);
 		add(d, kind, ticks, variant, seed, 0);
+		if (ticks != 0 && kind == SIM_CUT)
+			draw_long(d);
 		if (below(d, 4) == 0 && d->weight[SIM_OPENING_CUT] != 0 &&
 		    kind == SIM_CUT)
 			draw_fault(d, SIM_OPENING_CUT);
 		break;
 	case SIM_KILL:
 		add(d, kind, draw_ticks(d), 0, 0, 0);
+		draw_long(d);
 		break;
 	case SIM_FAIL:
 	case SIM_OPENING_FAIL:
 		draw_failure(d, kind);
+		if (kind == SIM_FAIL)
+			draw_long(d);
 		if (kind == SIM_OPENING_FAIL)
 			add(d, below(d, 2) ? SIM_KILL : SIM_DO_REOPEN, 0, 0, 0, 0);
 		break;
@@ -233,25 +277,51 @@ static void draw_character(struct draw *d)
 	d->flushes = (unsigned)below(d, 25);
 }
 
+/* All are so small that the cleaner works, and every fourth so that it is full now and
+ * then; every fourth can give chunk files back. */
+static void draw_store(struct draw *d, uint64_t seed)
+{
+	uint64_t dice = below(d, 4), segment = 64 * KIB, segments;
+	uint64_t freshness, compress, base = 0;
+	struct sim_step *store;
+
+	segments = dice == 0 ? 86 : dice == 1 ? 150 : 92;
+	freshness = below(d, 4) == 0 ? 2 : 1;
+	/* Every third one compresses, by this or that. */
+	compress = sim_mix(seed, 12) % 3 == 0 ? 1 + sim_mix(seed, 13) % 2 : 0;
+	d->size = 640 * KIB;
+	/* Every fourth has room for requests that are longer than is atomic, */
+	if (sim_mix(seed, 14) % 4 == 0) {
+		d->size = 2304 * KIB;
+		segments += 30;
+	} else if (sim_mix(seed, 15) % 6 == 0) {
+		segment = 256 * KIB;
+	}
+	/* every other ends in a block that is not whole, */
+	if (sim_mix(seed, 17) % 2 == 0)
+		d->size += 3 * 512;
+	/* every fourth lies where two regions of the map meet. */
+	if (sim_mix(seed, 16) % 4 == 0)
+		base = (REGION - 48) * (uint64_t)BLOCK;
+	add(d, SIM_STORE, segments * segment, freshness, below(d, 4) != 0,
+	    compress);
+	store = &d->script->steps[0];
+	store->arg[4] = d->size;
+	store->arg[5] = base;
+	store->arg[6] = segment;
+}
+
 struct sim_script *script_draw(uint64_t seed, unsigned operations)
 {
 	struct draw d = { .rng = sim_mix(seed, 11) };
 	uint64_t dice;
-	uint64_t capacity, freshness, compress;
 	enum sim_kind k;
 	unsigned i;
 
 	d.script = sim_alloc(sizeof(*d.script));
 	d.script->seed = seed;
 	draw_character(&d);
-	/* All are so small that the cleaner works, and every fourth so that it is
-	 * full now and then; every fourth can give chunk files back. */
-	dice = below(&d, 4);
-	capacity = (dice == 0 ? 86 : dice == 1 ? 150 : 92) * SEGMENT;
-	freshness = below(&d, 4) == 0 ? 2 : 1;
-	/* Every third one compresses, by this or that. */
-	compress = sim_mix(seed, 12) % 3 == 0 ? 1 + sim_mix(seed, 13) % 2 : 0;
-	add(&d, SIM_STORE, capacity, freshness, below(&d, 4) != 0, compress);
+	draw_store(&d, seed);
 	for (i = 0; i < operations; i++) {
 		draw_operation(&d);
 		if (d.total == 0 || below(&d, d.one_in) != 0)

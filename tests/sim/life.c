@@ -150,6 +150,7 @@ static int settle(struct run *r)
 		return oracle_broken(&r->o, "opening", "no second handle");
 	if (oracle_settle(&r->o) < 0)
 		return -1;
+	run_count(r, COUNT_PART_CUT, r->o.found_part);
 	run_count(r, COUNT_DAMAGED, r->o.met_damaged);
 	r->o.limbo = r->o.at_risk = 0;
 	r->failed_for = 0;
@@ -163,8 +164,10 @@ int run_open(struct run *r)
 	struct sim_count card;
 	int tries, consent = r->accept, rc;
 
-	arm_opening(r);
 	r->o.card_dead = 0;
+	if (run_look_first(r) < 0)
+		return -1;
+	arm_opening(r);
 	r->accept = 0;
 	for (tries = 0; tries < OPENING_TRIES; tries++) {
 		before = run_struck(r);
@@ -172,6 +175,9 @@ int run_open(struct run *r)
 		rc = world_open(r->w, consent ? LBS_ACCEPT_LOSS : 0);
 		r->digest = sim_mix(r->digest, (uint64_t)rc);
 		run_notice(r);
+		if (!consent && run_look_again(r, rc, &before) < 0)
+			return -1;
+		run_look_done(r);
 		if (r->trace != NULL)
 			fprintf(r->trace, "       opening%s: %s\n",
 				consent ? ", loss accepted" : "",

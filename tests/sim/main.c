@@ -4,13 +4,14 @@
  * Must never call a run good in which a kind of fault was missing.
  *
  *   sim [--seeds N] [--first SEED] [--steps N] [--jobs N] [--min-hits N]
- *       [--json FILE] [--out DIR] [--shrink N]
+ *       [--json FILE] [--out DIR] [--shrink N] [--stop]
  *   sim --seed SEED [--steps N] [--quiet]      one seed, told step by step
  *   sim --script FILE [--quiet]                a script, likewise
  *
- * Every kind of fault must strike --min-hits times, a twentieth of the seeds unless
- * told otherwise. Seeds are 1, 2, 3, ... from --first. A failing seed is shrunk to a script in
+ * Every kind of fault must strike, and what is rare must come, --min-hits times, a
+ * twentieth of the seeds unless told otherwise. Seeds are 1, 2, 3, ... from --first. A failing seed is shrunk to a script in
  * DIR (build/sim), which --script plays again, the first three or --shrink N.
+ * --stop ends at the first failure.
  * Every 64th seed is played twice and must come out the same.
  */
 #include "tests/sim/shrink.h"
@@ -32,7 +33,7 @@
 struct options {
 	uint64_t first, seeds, seed, min_hits, shrink;
 	unsigned steps, jobs;
-	int quiet;
+	int quiet, stop;
 	const char *script, *json, *out;
 };
 
@@ -97,7 +98,8 @@ static void work(const struct options *o, struct totals *t, uint64_t *current)
 
 	for (;;) {
 		*current = atomic_fetch_add(&t->next, 1);
-		if (*current >= o->first + o->seeds)
+		if (*current >= o->first + o->seeds ||
+		    (o->stop && t->failures != 0))
 			exit(0);
 		memset(counts, 0, sizeof(counts));
 		alarm(300);
@@ -240,12 +242,13 @@ static int summarise(const struct options *o, const struct totals *t, double too
 
 	print_counts(t, "operations", 0, COUNT_FIRST_FAULT);
 	print_counts(t, "faults that struck", COUNT_FIRST_FAULT,
-		     COUNT_FIRST_RESULT);
+		     COUNT_FIRST_RARE);
+	print_counts(t, "what is rare", COUNT_FIRST_RARE, COUNT_FIRST_RESULT);
 	print_counts(t, "what came of it", COUNT_FIRST_RESULT, SIM_COUNTS);
 	for (i = COUNT_FIRST_FAULT; i < COUNT_FIRST_RESULT; i++) {
 		if (t->counts[i] >= o->min_hits)
 			continue;
-		printf("FAILED %s struck %llu times, not %llu\n",
+		printf("FAILED %s came %llu times, not %llu\n",
 		       sim_count_name(i), (unsigned long long)t->counts[i],
 		       (unsigned long long)o->min_hits);
 		missing++;
@@ -255,8 +258,7 @@ static int summarise(const struct options *o, const struct totals *t, double too
 	printf("%llu seeds, %llu operations, %llu faults, %llu openings in %.0f "
 	       "s; %llu seeds failed\n", (unsigned long long)t->done,
 	       (unsigned long long)sum(t, 0, COUNT_FIRST_FAULT),
-	       (unsigned long long)sum(t, COUNT_FIRST_FAULT,
-				       COUNT_FIRST_RESULT),
+	       (unsigned long long)sum(t, COUNT_FIRST_FAULT, COUNT_FIRST_RARE),
 	       (unsigned long long)t->counts[COUNT_OPENINGS], took,
 	       (unsigned long long)t->failures);
 	return t->failures == 0 && missing == 0 ? 0 : 1;
@@ -327,6 +329,7 @@ int main(int argc, char **argv)
 		{ "script", required_argument, NULL, 'S' },
 		{ "shrink", required_argument, NULL, 'k' },
 		{ "quiet", no_argument, NULL, 'q' },
+		{ "stop", no_argument, NULL, 'x' },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct options o = { .first = 1, .seeds = 2000, .steps = 1000,
@@ -347,6 +350,7 @@ int main(int argc, char **argv)
 		case 'S': o.script = optarg; break;
 		case 'k': o.shrink = strtoull(optarg, NULL, 10); break;
 		case 'q': o.quiet = 1; break;
+		case 'x': o.stop = 1; break;
 		default: return 2;
 		}
 	}

@@ -1,40 +1,75 @@
 /*
  * request.c - what the clients of a run ask, and what the answer has to be.
  */
+#include "liblbs/format/layout.h"
 #include "tests/lab/simimage.h"
+#include "tests/sim/pieces.h"
 #include "tests/sim/run_int.h"
 
 #include <stdlib.h>
+
+#define MAP_REGION_BYTES ((uint64_t)MAP_REGION_BLOCKS * BLOCK_BYTES)
 
 static lbs_vdisk *handle_of(const struct run *r, uint64_t client)
 {
 	return client % 2 == 1 ? r->second : r->w->vdisk;
 }
 
-static int send(struct run *r, const struct sim_step *step, lbs_vdisk *v)
+static int write_pieces(struct run *r, lbs_vdisk *v, uint64_t at, size_t len,
+			unsigned flags)
 {
-	uint64_t at = step->arg[1], len = step->arg[2], op;
-	unsigned flags = step->arg[3] != 0 ? LBS_FUA : 0;
-	uint8_t *buf;
-	int rc;
+	uint64_t op = model_issue(r->w->model, MODEL_WRITE, at, len);
+	struct iovec iov[PIECES_MAX];
+	uint8_t *buf = sim_alloc(len);
+	int count = pieces_of(buf, len, at, iov), rc;
 
-	if (step->kind == SIM_DO_ZERO) {
-		model_issue(r->w->model, MODEL_ZERO, at, (size_t)len);
-		oracle_issued(&r->o, at, len);
-		return lbs_vdisk_write_zeroes(v, len, at, flags);
-	}
-	if (step->kind == SIM_DO_DISCARD) {
-		model_issue(r->w->model, MODEL_DISCARD, at, (size_t)len);
-		oracle_issued(&r->o, at, len);
-		return lbs_vdisk_discard(v, len, at, flags);
-	}
-	op = model_issue(r->w->model, MODEL_WRITE, at, (size_t)len);
 	oracle_issued(&r->o, at, len);
-	buf = sim_alloc((size_t)len);
-	model_fill(op, at, buf, (size_t)len);
-	rc = lbs_vdisk_write(v, buf, (size_t)len, at, flags);
+	model_fill(op, at, buf, len);
+	at += r->w->shape.base_bytes;
+	if (count == 1)
+		rc = lbs_vdisk_write(v, buf, len, at, flags);
+	else
+		rc = lbs_vdisk_writev(v, iov, count, at, flags);
+	run_count(r, COUNT_IN_PIECES, count > 1);
 	free(buf);
 	return rc;
+}
+
+static void count_rare(struct run *r, const struct sim_step *step)
+{
+	uint64_t at = step->arg[1] + r->w->shape.base_bytes, len = step->arg[2];
+
+	/* The window begins in one region of the map and ends in the next. */
+	run_count(r, COUNT_ACROSS_REGIONS,
+		  len > 0 && at / MAP_REGION_BYTES !=
+				     (at + len - 1) / MAP_REGION_BYTES);
+	if (len <= MODEL_ATOMIC_BYTES)
+		return;
+	run_count(r, step->kind == SIM_DO_WRITE	 ? COUNT_LONG_WRITES
+		     : step->kind == SIM_DO_ZERO ? COUNT_LONG_ZEROES
+						 : COUNT_LONG_DISCARDS, 1);
+	run_count(r, COUNT_LONG_FUA, step->arg[3] != 0);
+}
+
+static int send(struct run *r, const struct sim_step *step, lbs_vdisk *v)
+{
+	uint64_t at = step->arg[1], len = step->arg[2];
+	uint64_t base = r->w->shape.base_bytes;
+	unsigned flags = step->arg[3] != 0 ? LBS_FUA : 0;
+
+	count_rare(r, step);
+	if (step->kind == SIM_DO_WRITE)
+		return write_pieces(r, v, at, (size_t)len, flags);
+	model_issue(r->w->model, step->kind == SIM_DO_ZERO ? MODEL_ZERO
+							   : MODEL_DISCARD,
+		    at, (size_t)len);
+	oracle_issued(&r->o, at, len);
+	if (step->kind == SIM_DO_ZERO)
+		return lbs_vdisk_write_zeroes(v, len, base + at, flags);
+	/* There is nothing before what clients use, so that may go, too. */
+	if (at == 0)
+		return lbs_vdisk_discard(v, base + len, 0, flags);
+	return lbs_vdisk_discard(v, len, base + at, flags);
 }
 
 static int change(struct run *r, const struct sim_step *step);
@@ -42,7 +77,8 @@ static int change(struct run *r, const struct sim_step *step);
 /* The log is full of the half dead: with all discarded there is room again. */
 static int relieve(struct run *r)
 {
-	struct sim_step all = { SIM_DO_DISCARD, { 0, 0, SIM_VDISK_BYTES, 0 } };
+	struct sim_step all = { SIM_DO_DISCARD,
+				{ 0, 0, r->w->shape.vdisk_bytes, 0 } };
 	struct sim_step some = { SIM_DO_WRITE, { 0, 8192, 16384, 0 } };
 	struct struck before = run_struck(r);
 	int rc;
@@ -88,6 +124,7 @@ static int change(struct run *r, const struct sim_step *step)
 	int failed = run_store_failed(r), rc;
 	struct struck before = run_struck(r);
 	uint32_t damaged;
+	int part;
 
 	rc = send(r, step, handle_of(r, step->arg[0]));
 	if (simdisk_is_off(r->w->disk))
@@ -110,16 +147,21 @@ static int change(struct run *r, const struct sim_step *step)
 					     lbs_error_word(rc));
 		return 0;
 	}
-	model_refused(r->w->model);
-	if (failed)
+	if (failed) {
+		model_refused(r->w->model);
 		return rc == LBS_EFAILED
 			       ? 0
 			       : oracle_broken(&r->o, "failed-store", "a failed "
 					       "store answered %s",
 					       lbs_error_word(rc));
-	if (oracle_read(&r->o, r->w->vdisk, step->arg[1], (size_t)step->arg[2],
-			&damaged) < 0)
+	}
+	/* What went astray in this request may be met in looking what it left. */
+	run_notice(r);
+	part = oracle_refused(&r->o, r->w->vdisk, step->arg[1],
+			      (size_t)step->arg[2], &damaged);
+	if (part < 0)
 		return -1;
+	run_count(r, COUNT_PART_REFUSED, (uint64_t)part);
 	run_count(r, COUNT_DAMAGED, damaged);
 	if (rc == LBS_ENOSPC)
 		return no_space(r, step);
@@ -190,6 +232,7 @@ static int take_extent(void *ctx, uint64_t offset, uint64_t len, int is_data)
 {
 	struct extents *e = ctx;
 
+	offset -= e->r->w->shape.base_bytes;
 	if (offset != e->next)
 		e->rc = oracle_broken(&e->r->o, "extents", "extents do not follow "
 				      "each other");
@@ -204,7 +247,8 @@ static int do_extents(struct run *r, const struct sim_step *step)
 	struct extents e = { .r = r, .next = step->arg[1] };
 	struct struck before = run_struck(r);
 	int rc = lbs_vdisk_extents(handle_of(r, step->arg[0]), step->arg[2],
-				   step->arg[1], take_extent, &e);
+				   r->w->shape.base_bytes + step->arg[1],
+				   take_extent, &e);
 
 	if (rc != 0 && !run_excused(r, rc, &before))
 		return oracle_broken(&r->o, "extents", "extents gave %s without a "

@@ -202,15 +202,16 @@ static int after_step(struct run *r)
 static struct world *make_world(const struct sim_step *store)
 {
 	struct world_shape shape = {
-		.vdisk_bytes = SIM_VDISK_BYTES,
 		.capacity_bytes = store->arg[0],
 		.freshness = (int)store->arg[1],
 		.compress = (int)store->arg[3],
-		.segment_bytes = 64 * KIB,
+		.vdisk_bytes = store->arg[4],
+		.base_bytes = store->arg[5],
+		.segment_bytes = store->arg[6],
 		.chunk_bytes = 1 * MIB,
-		.checkpoint_log_bytes = 384 * KIB,
+		.checkpoint_log_bytes = 6 * store->arg[6],
 		.sync_bytes = 160 * KIB,
-		.fill_ahead_bytes = 192 * KIB,
+		.fill_ahead_bytes = 3 * store->arg[6],
 		.flash_bytes = 32 * MIB,
 	};
 	struct world *w = world_new(&shape);
@@ -252,6 +253,7 @@ static void count_faults(struct run *r)
 			  simdisk_hits(r->w->disk, kinds[i].side, kinds[i].op,
 				       kinds[i].flags));
 	run_count(r, COUNT_FLASH_FULL, simdisk_refused(r->w->disk, SIM_FLASH));
+	run_count(r, COUNT_IN_PIECES, r->o.scattered);
 }
 
 static void play(struct run *r, const struct sim_script *script,
@@ -313,6 +315,7 @@ void sim_run(const struct sim_script *script, uint64_t counts[SIM_COUNTS],
 	result->digest = sim_mix(r.digest, simdisk_ticks(r.w->disk));
 	sim_copy_free(r.copy[SIM_CARD]);
 	sim_copy_free(r.copy[SIM_FLASH]);
+	run_look_done(&r);
 	lbs_vdisk_close(r.second);
 	oracle_end(&r.o);
 	world_free(r.w);

@@ -40,6 +40,9 @@ struct run {
 	uint64_t fill_bytes;
 	int over;		/* it cannot go on, and no rule is broken */
 	int accept;		/* the next opening accepts a loss, as the store said */
+	uint8_t *looked;	/* the disk as read before opening, or NULL; */
+	uint8_t *looked_unreadable; /* blocks; */
+	int looked_rc;		/* what that opening gave */
 	int relieved;		/* all was discarded: there must be room */
 };
 
@@ -80,5 +83,10 @@ int run_reopen(struct run *r);
 /* Opens, however often it takes, and looks at the whole disk. */
 int run_open(struct run *r);
 void run_lift_limits(struct run *r);
+/* readonly.c: perhaps looks at the store for reading only; holds the opening that
+ * comes next to what was seen; forgets it. */
+int run_look_first(struct run *r);
+int run_look_again(struct run *r, int rc, const struct struck *before);
+void run_look_done(struct run *r);
 
 #endif

@@ -11,7 +11,8 @@
 static const struct {
 	const char *name, *args[SIM_ARGS];
 } kinds[SIM_KINDS] = {
-	[SIM_STORE] = { "store", { "capacity", "freshness", "ahead", "compress" } },
+	[SIM_STORE] = { "store", { "capacity", "freshness", "ahead", "compress",
+				   "size", "base", "segment" } },
 	[SIM_DO_WRITE] = { "write", { "client", "at", "len", "fua" } },
 	[SIM_DO_ZERO] = { "zero", { "client", "at", "len", "fua" } },
 	[SIM_DO_DISCARD] = { "discard", { "client", "at", "len", "fua" } },

@@ -18,7 +18,8 @@
  * and of chunk files given back, so the oracle knows nothing of it. */
 enum sim_kind {
 	SIM_STORE,		/* what kind of store: the first step; ahead: the
-				 * card is filled ahead, as threads would do */
+				 * card is filled ahead, as threads would do; size: of
+				 * what the clients use, base: before it */
 	/* operations */
 	SIM_DO_WRITE, SIM_DO_ZERO, SIM_DO_DISCARD, SIM_DO_READ, SIM_DO_EXTENTS,
 	SIM_DO_FLUSH, SIM_DO_CHECKPOINT,
@@ -41,7 +42,7 @@ enum sim_kind {
 	SIM_KINDS
 };
 
-#define SIM_ARGS 4
+#define SIM_ARGS 7
 
 struct sim_step {
 	enum sim_kind kind;
@@ -58,7 +59,6 @@ struct sim_script {
 };
 
 #define SIM_CLIENTS 4
-#define SIM_VDISK_BYTES (640u * 1024 + 3 * 512)
 
 /* So many operations, and what goes wrong between them. */
 struct sim_script *script_draw(uint64_t seed, unsigned operations);
