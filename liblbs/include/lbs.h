@@ -332,6 +332,7 @@ int lbs_store_vdisks(lbs_store *store,
  * LBS_ENOMEM, LBS_EFORK. */
 int lbs_vdisk_open(lbs_store *store, const char *name, lbs_vdisk **out)
 	__attribute__((warn_unused_result));
+/* No call of the handle's may be under way. NULL is allowed. */
 void lbs_vdisk_close(lbs_vdisk *vdisk);
 uint64_t lbs_vdisk_size(const lbs_vdisk *vdisk);
 const char *lbs_vdisk_name(const lbs_vdisk *vdisk);
