@@ -1,5 +1,6 @@
 /*
- * aead.h - authenticated encryption of one message, by one of three ciphers.
+ * aead.h - authenticated encryption of one message, by one of two ciphers; a third
+ * has its number, and is in no build yet.
  * Never parses what it seals. FORMAT.md section 3.
  *
  * The nonce rule (DESIGN.md promise 8): a key belongs to one use of one segment

@@ -33,7 +33,8 @@ static const struct command_spec spec = {
 		"Copies live data out of segments that are partly dead, so that\n"
 		"they become room. The server that has the store open does it, and\n"
 		"goes on serving; where nobody has, the store is opened. A store\n"
-		"cleans by itself when it must: this is to do it beforehand.",
+		"cleans by itself when it must, and some while nobody writes: this\n"
+		"is to do all of it beforehand.",
 	.options = options,
 	.epilogue =
 		"With --shrink the last chunk files are emptied and removed, so that\n"

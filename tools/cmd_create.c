@@ -28,7 +28,7 @@ static const struct option_spec options[] = {
 	{ "segment-size", 0, "SIZE", "auto (by the card, see README), or a power of two from 1M to 64M" },
 	{ "chunk-size", 0, "SIZE", "of the files on the card, below 4G (1G)" },
 	{ "cipher", 0, "NAME", "chacha20poly1305 (default), aes256gcm; aegis256 is not in this build" },
-	{ "freshness", 0, "WHEN", "an older card is refused: flush (default), checkpoint" },
+	{ "freshness", 0, "WHEN", "how new a card must be: as of the last flush (default), checkpoint" },
 	{ "compress", 0, "NAME", "blocks before encryption: none (default), lz4, zstd" },
 	{ "preallocate", 0, NULL, "write all chunk files now" },
 	{ "from", 0, "IMAGE", "fill the disk with this image, and take its size" },

@@ -5,9 +5,9 @@
  * directory on a card. It holds virtual disks ("vdisks"). All handles are
  * opaque; every function may be called from any thread, except that a handle
  * must not be used while or after it is closed. A store handle is valid only
- * in the process that opened it: open after fork, never before (POSIX locks
- * and locked memory do not cross a fork; calls in the child fail with
- * LBS_EFORK).
+ * in the process that opened it: open after fork, never before. (POSIX locks and
+ * locked memory do not cross a fork. In a child whatever reads, writes, flushes or
+ * closes fails with LBS_EFORK; what only tells of the store is not to be asked.)
  *
  * Results are 0 (or a count) on success and a negative LBS_E... code on
  * failure. The sentence that explains a failure goes to the log callback
@@ -73,8 +73,8 @@ const char *lbs_strerror(int err);
 /* The stable word for a code, as in messages and "code" under --json. */
 const char *lbs_error_word(int err);
 /* The positive errno that a block device front end reports for a code: ENOSPC
- * for a full card, EIO for anything wrong with the data, EPERM/EROFS when read
- * only. Never a code that NBD would turn into EINVAL unless the caller erred. */
+ * for a full card, EROFS when read only, ENOMEM, EINVAL only where the caller
+ * erred, and EIO for everything else. 0 for 0. */
 int lbs_errno(int err);
 /* The version of the library at run time. */
 const char *lbs_version(void);
@@ -83,12 +83,12 @@ const char *lbs_version(void);
 
 enum { LBS_LOG_ERROR = 0, LBS_LOG_WARNING = 1, LBS_LOG_INFO = 2 };
 
-/* One complete sentence without a final newline. May be called from any
- * thread, never while the caller's own call would deadlock on the store. The
- * text holds no secret. */
+/* One complete sentence without a final newline; code is LBS_E..., or 0. Called
+ * from any thread, by several at a time, and with locks of the store held: so it
+ * must not use the store. The text holds no secret, and is valid during the call. */
 typedef void lbs_log_fn(void *ctx, int level, int code, const char *sentence);
-/* done of total, in bytes or items as the function says. Return nonzero to ask
- * the work to stop (LBS_ECANCELLED). */
+/* done of total bytes, from the thread that asked for the work. Return nonzero to
+ * ask it to stop (LBS_ECANCELLED). */
 typedef int lbs_progress_fn(void *ctx, uint64_t done, uint64_t total);
 
 /* ---- stores ------------------------------------------------------------ */
@@ -104,7 +104,8 @@ enum { LBS_COMPRESS_NONE = 0, LBS_COMPRESS_LZ4 = 1, LBS_COMPRESS_ZSTD = 2 };
 struct lbs_create_options {
 	uint32_t struct_size;	    /* sizeof(struct lbs_create_options) */
 	uint32_t block_size;	    /* 4096; 0 = 4096 */
-	uint64_t size_bytes;	    /* of the first vdisk; a multiple of 512 */
+	uint64_t size_bytes;	    /* of the first vdisk; a multiple of 512,
+				     * at most 16 TiB */
 	uint64_t capacity_bytes;    /* most the log takes on the card; 0 = auto */
 	uint64_t segment_size_bytes; /* a power of two, 1 to 64 MiB; 0 = auto */
 	uint64_t chunk_size_bytes;  /* size of a chunk file; 0 = 1 GiB */
@@ -132,23 +133,30 @@ struct lbs_open_options {
 	uint32_t struct_size;	/* sizeof(struct lbs_open_options) */
 	uint32_t flags;		/* LBS_RDONLY, LBS_ACCEPT_LOSS */
 	const char *data_dir;	/* where the card is, if not where it was */
-	uint64_t map_limit_bytes; /* memory for the block map; 0 = 64 MiB */
+	uint64_t map_limit_bytes; /* memory for the block map, 4 MiB at least;
+				   * 0 = 64 MiB */
 	const char *owner;	/* program name a second opener is told */
 	lbs_log_fn *log;
 	void *log_ctx;
 };
 
 /* Makes a store: the metadata file at path (mode 0600) and the data directory.
- * On failure nothing of either is left behind.
- * LBS_EINVAL, LBS_EEXIST, LBS_ENOSPC, LBS_EMETAFULL, LBS_EIO, LBS_ENOTSUP. */
+ * On failure nothing of either is left behind. LBS_EINVAL, LBS_EEXIST,
+ * LBS_ENOENT (no directory for the metadata file), LBS_EROFS (not allowed to
+ * write there), LBS_ENOSPC, LBS_EMETAFULL, LBS_EIO, LBS_ENOTSUP, LBS_ENOMEM,
+ * LBS_ECANCELLED, or what fill said. */
 int lbs_store_create(const char *path, const char *data_dir,
 		     const struct lbs_create_options *options)
 	__attribute__((warn_unused_result));
 
 /* Opens a store: takes the locks, rolls the log forward, judges freshness,
- * makes what was recovered durable. Starts threads. The result is owned by the
- * caller and released with lbs_store_close. If another process holds the store it is
- * waited for: a second, and for 30 seconds at most while it is closing it. */
+ * makes what was recovered durable. Starts threads, unless LBS_RDONLY. The result is
+ * owned by the caller and released with lbs_store_close. If another process holds
+ * the store it is waited for: a second, and for 30 seconds at most while it is
+ * closing it. A verdict on the card (LBS_ECARDMISSING to LBS_EDAMAGED) leaves the
+ * store as it was found; else LBS_ENOENT, LBS_ENOTSTORE, LBS_EBUSY, LBS_EVERSION,
+ * LBS_ENOTSUP (its cipher), LBS_ECORRUPT, LBS_EROFS, LBS_EIO, LBS_ENOSPC,
+ * LBS_EMETAFULL, LBS_ENOMEM, LBS_EINVAL. */
 int lbs_store_open(const char *path, const struct lbs_open_options *options,
 		   lbs_store **out) __attribute__((warn_unused_result));
 
@@ -159,7 +167,9 @@ int lbs_store_probe(const char *path, const struct lbs_open_options *options)
 	__attribute__((warn_unused_result));
 
 /* Finishes: flushes, checkpoints, releases the locks, frees the handle even
- * when it reports an error. NULL is allowed. */
+ * when it reports an error: LBS_EFAILED if writes had been stopped before, or what
+ * stopped the last checkpoint. NULL is allowed. In a child of the process that
+ * opened it: LBS_EFORK, and nothing is done. */
 int lbs_store_close(lbs_store *store);
 
 /* What a store is: constant while it is open. */
@@ -319,9 +329,11 @@ int lbs_store_vdisks(lbs_store *store,
 		     int (*fn)(void *ctx, const char *name, uint64_t size_bytes),
 		     void *ctx);
 /* Opens a vdisk by name (NULL or "" is "disk"). A handle is a reference and
- * costs nothing; all must be closed before the store. */
+ * costs next to nothing; all must be closed before the store. LBS_ENOENT,
+ * LBS_ENOMEM, LBS_EFORK. */
 int lbs_vdisk_open(lbs_store *store, const char *name, lbs_vdisk **out)
 	__attribute__((warn_unused_result));
+/* No call of the handle's may be under way. NULL is allowed. */
 void lbs_vdisk_close(lbs_vdisk *vdisk);
 uint64_t lbs_vdisk_size(const lbs_vdisk *vdisk);
 const char *lbs_vdisk_name(const lbs_vdisk *vdisk);
@@ -330,8 +342,13 @@ const char *lbs_vdisk_name(const lbs_vdisk *vdisk);
 enum { LBS_FUA = 1 };
 
 /* Offsets and lengths in bytes, any alignment, within the vdisk; 0 bytes is
- * allowed. All or error. Overlapping concurrent writes are each applied whole
- * per 4 KiB block; their order is not defined. */
+ * allowed. All or error: a read that fails may have filled a part of the buffer, a
+ * write of more than 1 MiB that fails may be there in part. Overlapping concurrent
+ * writes are each applied whole per 4 KiB block; their order is not defined.
+ * LBS_EINVAL (out of range, or no such flag), LBS_EFORK, LBS_ENOMEM; reads also
+ * LBS_EDAMAGED, LBS_EIO and LBS_ECORRUPT; what changes something also LBS_EROFS,
+ * LBS_ENOSPC (and writes go on), LBS_EFAILED or what has just stopped writes, and,
+ * where it begins or ends within a block, what reading that gave. */
 int lbs_vdisk_read(lbs_vdisk *vdisk, void *buf, size_t len_bytes,
 		   uint64_t offset_bytes) __attribute__((warn_unused_result));
 int lbs_vdisk_write(lbs_vdisk *vdisk, const void *buf, size_t len_bytes,
@@ -342,7 +359,9 @@ int lbs_vdisk_readv(lbs_vdisk *vdisk, const struct iovec *iov, int iov_count,
 int lbs_vdisk_writev(lbs_vdisk *vdisk, const struct iovec *iov, int iov_count,
 		     uint64_t offset_bytes, unsigned flags)
 	__attribute__((warn_unused_result));
-/* Makes everything that returned before durable, on any handle of the store. */
+/* Makes everything that returned before durable, on any handle of the store.
+ * LBS_EROFS where it was opened read-only and there is nothing to flush; LBS_EFAILED,
+ * LBS_EFORK, or what stopped writes. */
 int lbs_vdisk_flush(lbs_vdisk *vdisk) __attribute__((warn_unused_result));
 /* Frees whole blocks inside the range, which then read as zeroes; the edges
  * keep their contents. */

@@ -79,8 +79,9 @@ struct append_change {
 	void *ctx;
 };
 
-/* Appends and waits until it is in the kernel's hands and applied. LBS_ENOSPC
- * when nothing was changed for lack of room; else an error of a dead stream. */
+/* Appends and waits until it is in the kernel's hands and applied. LBS_ENOSPC, or
+ * LBS_ENOMEM before it was begun: nothing was changed. Else the error that the stream
+ * has died of. */
 int stream_append(struct stream *st, const struct append_change *change);
 
 /* How many blocks, at most want, each an extent, the next record may have: to fit

@@ -78,8 +78,9 @@ void scanner_end(struct scanner *sc);
  * behind it, and gives where it began and its entries. */
 int scanner_next(struct scanner *sc, uint64_t expected,
 		 struct record_desc *desc, uint32_t *offset);
-/* Looks for any authentic record head from the cursor to the end of the
- * segment, byte position by byte position: evidence of what follows damage. */
+/* Looks for an authentic record head with at least that number, from the cursor to
+ * the end of the segment, wherever one may begin (each multiple of POSITION_UNIT):
+ * evidence of what follows damage. SCAN_OK moves the cursor on. */
 int scanner_search(struct scanner *sc, uint64_t recno_from,
 		   struct record_desc *desc, uint32_t *offset);
 

@@ -90,8 +90,8 @@ void segtab_live_set(struct segtab *t, uint32_t segment, uint32_t blocks);
 /* Of all segments in use. */
 uint64_t segtab_live_total(struct segtab *t);
 
-/* The key of a segment in use, valid while it is pinned or being written. NULL
- * if the segment is not in use. */
+/* The key of the last use of a segment, valid while it is pinned or being written.
+ * NULL before its first use, and from when it was taken until that is begun. */
 const uint8_t *segtab_key(struct segtab *t, uint32_t segment);
 void segtab_pin(struct segtab *t, uint32_t segment);
 void segtab_unpin(struct segtab *t, uint32_t segment);

@@ -2,7 +2,8 @@
  * map.h - where each block is: what changed since the last checkpoint (active),
  * what a running checkpoint is writing (frozen), and decoded pages of what is
  * persisted, in this order. Bounded by a limit that includes all three and what
- * a checkpoint needs on top; going over it is an assertion.
+ * a checkpoint needs on top; going over it is an assertion, except after replay,
+ * which takes what the log needs, until the next checkpoint is done.
  *
  * Changes are applied strictly in log order. A checkpoint freezes the active
  * table together with the log position it agrees with, in one step, without

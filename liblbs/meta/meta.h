@@ -105,9 +105,9 @@ const struct meta_store *meta_store_row(struct meta *m);
 /* Copies the data key into memory of the caller's, which is secret. */
 int meta_data_key(struct meta *m, uint8_t key[DATA_KEY_BYTES]);
 
-/* All that follows returns 0 or LBS_EIO, LBS_EMETAFULL, LBS_ECORRUPT; after an
- * error the transaction is rolled back and the caller stops the store. Writes
- * outside a transaction commit by themselves. */
+/* All that follows returns 0 or LBS_EIO, LBS_EMETAFULL, LBS_ECORRUPT, LBS_ENOMEM;
+ * after an error the caller rolls the transaction back (a failed commit has done so)
+ * and stops the store. Writes outside a transaction commit by themselves. */
 int meta_begin(struct meta *m);
 int meta_commit(struct meta *m);
 void meta_rollback(struct meta *m);

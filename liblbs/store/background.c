@@ -196,7 +196,7 @@ background_after_write(lbs_store *s)
 						     memory_order_relaxed);
 
 		/* The bounds are MiB: looking every 64 KiB is often enough, and
-		 * keeps five locks out of each small write. */
+		 * keeps six locks out of each small write. */
 		if (now - last < LOOK_BYTES)
 			return 0;
 		atomic_store_explicit(&s->looked_at, now, memory_order_relaxed);

@@ -271,7 +271,7 @@ judge(struct replay *r)
 	rc = replay_verdict(r);
 	if (!r->s->accept_loss)
 		return rc;
-	warn(&r->s->log, rc, "loss accepted: the store goes on at record %llu%s",
+	warn(&r->s->log, rc, "with the loss accepted the store goes on at record %llu%s",
 	     (unsigned long long)r->end,
 	     rc == LBS_ESTALEMETA
 		     ? "; all that was written after this copy of the metadata "
