@@ -130,6 +130,13 @@ tail_segments(lbs_store *s)
 	       2;
 }
 
+/* Is more kept for it than what always is? */
+static int
+is_tail_long(lbs_store *s)
+{
+	return tail_segments(s) > s->reserve_segments;
+}
+
 uint32_t
 store_room_kept(lbs_store *s, int level)
 {
@@ -387,8 +394,9 @@ store_clean_pace(lbs_store *s)
 int
 store_make_room(lbs_store *s, unsigned tries)
 {
+	uint64_t log = stream_log_bytes(s->stream);
+	int is_long = is_tail_long(s), rc;
 	uint32_t have;
-	int rc;
 
 	/* Perhaps something died since the last checkpoint. */
 	if (tries == 0) {
@@ -403,8 +411,15 @@ store_make_room(lbs_store *s, unsigned tries)
 		return rc;
 	/* Nothing to gain, perhaps because another's round has just won it. */
 	have = writers_segments(s);
-	return have >= room_group_segments(s->geometry.segment_bytes) ||
-	       (have && tries < 8);
+	if (have >= room_group_segments(s->geometry.segment_bytes) ||
+	    (have && tries < 8))
+		return 1;
+	/* Or because others have so much on the way that it took the cleaner's room,
+	 * and theirs: once that is anchored, it is there again. */
+	if (!is_long && !is_tail_long(s) && log == stream_log_bytes(s->stream))
+		return 0;
+	rc = store_flush_anchored(s);
+	return rc ? rc : 1;
 }
 
 /* ---- the thread ---------------------------------------------------------- */

@@ -300,6 +300,17 @@ let_write_over(void)
 
 static _Thread_local int is_last;
 
+/* As if others had begun to write so much that all of the card is kept for it, should
+ * it have to be recovered. */
+static void
+lengthen_tail(void)
+{
+	atomic_store(&store->log_bytes_anchored,
+		     stream_log_bytes(store->stream) - 64 * MIB);
+}
+
+static int others_write; /* after so many checkpoints */
+
 int __real_store_checkpoint(lbs_store *s);
 int __wrap_store_checkpoint(lbs_store *s);
 int
@@ -309,6 +320,10 @@ __wrap_store_checkpoint(lbs_store *s)
 
 	if (is_last)
 		let_write_over();
+	if (others_write) {
+		others_write--;
+		lengthen_tail();
+	}
 	return rc;
 }
 
@@ -337,6 +352,21 @@ the_last_room_is_given_beside_others(void **state)
 	pthread_join(other, NULL);
 }
 
+/* ---- others write between making room and taking it --------------------------- */
+
+static void
+what_others_have_on_the_way_is_no_lack_of_room(void **state)
+{
+	static uint8_t data[OTHERS * BLOCK];
+
+	(void)state;
+	assert_int_equal(write_block(0), 0);
+	lengthen_tail();
+	others_write = 1;
+	assert_int_equal(lbs_vdisk_write(disk, data, sizeof data, 0, 0), 0);
+	assert_int_equal(others_write, 0);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -352,6 +382,9 @@ main(int argc, char **argv)
 			teardown),
 		cmocka_unit_test_setup_teardown(
 			the_last_room_is_given_beside_others, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			what_others_have_on_the_way_is_no_lack_of_room, setup,
+			teardown),
 	};
 
 	unit_seed(argc, argv);
