@@ -6,8 +6,8 @@
  * opaque; every function may be called from any thread, except that a handle
  * must not be used while or after it is closed. A store handle is valid only
  * in the process that opened it: open after fork, never before. (POSIX locks and
- * locked memory do not cross a fork. In a child whatever reads, writes, flushes or
- * closes fails with LBS_EFORK; what only tells of the store is not to be asked.)
+ * locked memory do not cross a fork. In a child what can fail fails with LBS_EFORK,
+ * and counters are 0.)
  *
  * Results are 0 (or a count) on success and a negative LBS_E... code on
  * failure. The sentence that explains a failure goes to the log callback
