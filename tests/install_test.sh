@@ -34,13 +34,8 @@ for file in bin/lbs bin/lbs-nbd sbin/lbsck include/lbs.h lib/liblbs.a lib/liblbs
 done
 [ -z "$(find "$tree" -type l ! -exec test -e {} \; -print)" ] || fail "links that lead nowhere"
 [ -z "$(find "$tree" -perm /022 ! -type l)" ] || fail "files that others may write"
-# What the installed documents point to, sources aside, is installed beside them.
-for document in "$at"/share/doc/lbs/README.md "$at"/share/doc/lbs/docs/*.md; do
-	for target in $(grep -oE '\]\([^):# ]+' "$document" | cut -c3-); do
-		[ -e "$(dirname "$document")/$target" ] || [ "${target#http}" != "$target" ] ||
-			fail "$document points to $target, which is not installed"
-	done
-done
+# What the installed documents point to is installed beside them.
+find "$at/share/doc/lbs" -name '*.md' -exec tests/links.sh {} +
 
 # ---- the library: only its own names, and programs of others -------------------
 exports() { nm "$@" | awk '{ print $3 }' | sed 's/@.*//' | grep -v '^LBS_0$' | sort; }

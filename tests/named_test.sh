@@ -1,6 +1,7 @@
 #!/bin/bash
 # named_test - the tests that the documents name are there: `restore:x` is test_x in
-# tests/restore_test.c, as DESIGN.md says, and a test's file has the name it is given.
+# tests/restore_test.c, as DESIGN.md says, and a test's file has the name it is given;
+# and what all documents point to.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
@@ -32,6 +33,8 @@ for file in $(grep -ohE '\btests/[a-z0-9_/]+\.(c|py|sh)\b' $documents | sort -u)
 	named=$((named + 1))
 	[ -e "$file" ] || fault "$file is named, and not there"
 done
+
+tests/links.sh ./*.md docs/*.md tests/*.md bench/*.md bench/sdcard/*.md || bad=$((bad + 1))
 
 echo "$named names, $bad faults"
 [ $bad -eq 0 ] && [ $named -gt 60 ]

@@ -17,6 +17,10 @@ git archive HEAD | tar -x -C "$out/lbs"
 	>"$out/build.log" 2>&1 || { tail -n 40 "$out/build.log"; exit 1; }
 rm -r "$out/lbs"
 lintian --fail-on error,warning "$out"/*.changes
+# What the documents point to is in the package beside them.
+dpkg-deb -x "$out"/lbs_*.deb "$out/tree"
+find "$out/tree/usr/share/doc/lbs" -name '*.md' -exec tests/links.sh {} +
+rm -r "$out/tree"
 ls -l "$out"/*.deb
 [ -n "$try" ] || exit 0
 
