@@ -86,6 +86,7 @@ static int try_creating(const struct trial *t, struct rough *r)
 static int try_opening(const struct trial *t, struct rough *r)
 {
 	int rdonly = t->phase == OPENING_RDONLY, rc;
+	uint64_t ticks = simdisk_ticks(r->w->disk);
 
 	set_fault(t, r->w);
 	rc = rough_open(r, rdonly ? LBS_RDONLY : 0);
@@ -98,6 +99,11 @@ static int try_opening(const struct trial *t, struct rough *r)
 		rc = rough_work(r, "wpf");
 	if (rc == 0 || rc == 1)
 		rc = rough_close(r);
+	if (rc == 0 && rdonly && simdisk_ticks(r->w->disk) != ticks) {
+		snprintf(r->why, sizeof(r->why), "open for reading only, and "
+			 "something was written");
+		rc = -1;
+	}
 	return rc < 0 ? -1 : rough_aftermath(r, t->number);
 }
 

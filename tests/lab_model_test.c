@@ -127,6 +127,9 @@ static void test_model_long(void **state)
 	model_flushed(m);
 	op = model_issue(m, MODEL_WRITE, AT, LEN);
 	assert_true(model_is_long(m));
+	model_issue(m, MODEL_WRITE, 0, 512);
+	model_refused(m);
+	assert_true(model_is_long(m));
 	memcpy(all, before, SIZE);
 	model_fill(op, AT, all + AT, LEN);
 	for (cut = 0; cut <= PARTS; cut++) {

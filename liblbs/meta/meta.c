@@ -151,6 +151,14 @@ pragma(struct meta *m, const char *text, const char *expect)
 	return rc;
 }
 
+/* Whether closing folds SQLite's log into the file: only of a file that is ours, and
+ * by one who may write. */
+static void
+write_on_close(struct meta *m, int yes)
+{
+	sqlite3_db_config(m->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !yes, NULL);
+}
+
 static int
 settings(struct meta *m)
 {
@@ -159,9 +167,6 @@ settings(struct meta *m)
 
 	snprintf(autocheckpoint, sizeof autocheckpoint,
 		 "PRAGMA wal_autocheckpoint=%d", WAL_PAGES);
-	if (m->rdonly)
-		sqlite3_db_config(m->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1,
-				  NULL);
 	/* Exclusive before the first access: then WAL needs no shared memory,
 	 * and the lock is kept. Each that matters is read back. */
 	const struct {
@@ -182,6 +187,8 @@ settings(struct meta *m)
 	for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
 		if ((rc = pragma(m, list[i].text, list[i].expect)))
 			break;
+	if (rc == 0)
+		write_on_close(m, !m->rdonly);
 	return rc;
 }
 
@@ -291,6 +298,7 @@ meta_open(const char *path, const char *vfs, int flags, const struct logger *log
 	rc = open_db(path, vfs, SQLITE_OPEN_READWRITE, log, &m);
 	if (rc == 0) {
 		m->rdonly = flags & META_RDONLY;
+		write_on_close(m, 0);
 		rc = pragma(m, "PRAGMA locking_mode=EXCLUSIVE", "exclusive");
 	}
 	if (rc == 0)

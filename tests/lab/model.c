@@ -195,12 +195,13 @@ uint64_t model_issue(struct model *m, enum model_kind kind, uint64_t offset,
 	return op;
 }
 
-/* Where the requests begin that the last one counts as. */
+/* Where the requests begin that the last one, not counting what was refused, is. */
 static size_t last_begins(const struct model *m)
 {
 	size_t i = m->request_count;
+	uint64_t op = i > 0 ? m->requests[i - 1].op : 0;
 
-	while (i > 0 && m->requests[i - 1].op == m->next_op - 1)
+	while (i > 0 && m->requests[i - 1].op == op)
 		i--;
 	return i;
 }

@@ -274,6 +274,47 @@ other_files_are_told_apart(void **state)
 	assert_int_not_equal(access(meta_path, F_OK), 0); /* nothing was made */
 }
 
+/* The bytes of the file behind meta_path and that; -1 if it is not there. */
+static long
+file_bytes(const char *suffix)
+{
+	char path[600];
+	struct stat st;
+
+	snprintf(path, sizeof path, "%s%s", meta_path, suffix);
+	return stat(path, &st) ? -1 : (long)st.st_size;
+}
+
+/* Closing folds SQLite's log into a file that is open: not into one that was refused,
+ * which may be anybody's. */
+static void
+a_strangers_log_is_left_as_it_is(void **state)
+{
+	sqlite3 *db = NULL;
+	struct meta *m = NULL;
+	long file, wal;
+
+	(void)state;
+	meta_close(meta);
+	meta = NULL;
+	unlink(meta_path);
+	assert_int_equal(sqlite3_open(meta_path, &db), SQLITE_OK);
+	sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	assert_int_equal(sqlite3_exec(db, "PRAGMA locking_mode=EXCLUSIVE;"
+				      "PRAGMA journal_mode=WAL;"
+				      "CREATE TABLE theirs (x);"
+				      "INSERT INTO theirs VALUES (7)",
+				      NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	file = file_bytes("");
+	wal = file_bytes("-wal");
+	assert_true(file > 0 && wal > 0);
+	assert_int_equal(meta_open(meta_path, NULL, 0, &meta_log, &m),
+			 LBS_ENOTSTORE);
+	assert_int_equal(file_bytes(""), file);
+	assert_int_equal(file_bytes("-wal"), wal);
+}
+
 static int
 touch_nothing_segment(void *ctx, const struct meta_segment *s)
 {
@@ -480,6 +521,7 @@ main(int argc, char **argv)
 		STORY(a_rollback_or_a_death_takes_all_back),
 		STORY(an_anchor_alone_costs_one_commit_and_little_more_than_a_page),
 		STORY(other_files_are_told_apart),
+		STORY(a_strangers_log_is_left_as_it_is),
 		STORY(rows_that_make_no_sense_are_refused),
 		STORY(a_damaged_file_is_never_more_than_an_error),
 		STORY(sqlites_own_check_says_what_is_wrong),
