@@ -328,6 +328,10 @@ def run_command():
         score.equal("--run", (done.returncode, done.stdout),
                     (0, f"nbd+unix:///?socket={lab.sock}|{lab.sock}|{lab.sock}\n"
                      f"{16 << 20}\n"))
+        done = lab.run("lbs-nbd", "--vdisk", "", "--run", 'nbdinfo --size "$uri"',
+                       lab.store, check=False)
+        score.equal("the empty name is disk", (done.returncode, done.stdout),
+                    (0, f"{16 << 20}\n"))
         for command, status in (("exit 7", 7), ("kill -9 $$", 137)):
             done = lab.run("lbs-nbd", "--run", command, lab.store, check=False)
             score.equal(f"--run '{command}'", done.returncode, status)
