@@ -128,6 +128,16 @@ def words():
         done = lab.run("lbs-nbd", lab.store, check=False)
         refuses("no card", done, 1, "card-missing")
         says_once("no card", done, "corp.lbs")
+        os.rename(lab.card + "2", lab.card)
+        pipe = lab.work + "/pipe"
+        os.mkfifo(pipe)
+        try:
+            done = lab.run("lbs-nbd", "-f", "--pidfile", pipe, lab.store, check=False,
+                           timeout=60)
+            refuses("a pipe for the pidfile", done, 1, "io")
+        except subprocess.TimeoutExpired:
+            score.check("a pipe for the pidfile", False)
+        os.rename(lab.card, lab.card + "2")
         score.check("a refused store leaves no socket",
                     not os.path.exists(lab.sock))
         with Daemon(lab, "--data", lab.card + "2") as d:
