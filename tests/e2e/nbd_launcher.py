@@ -529,6 +529,11 @@ def control():
         score.check("the control socket is a new one",
                     b"counters" in ask(lab, b"stat\n"))
         lab.stop()
+        os.mkdir(lab.store + ".ctl")
+        lab.start()
+        score.check("no control socket, and why", ".ctl" in lab.said() and
+                    "Is a directory" in lab.said(), lab.said()[-500:])
+        lab.stop()
 
 
 def plain_nbdkit():
