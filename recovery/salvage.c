@@ -249,6 +249,8 @@ salvage_store(const char *path, const struct logger *log, struct checker *c)
 	if (!realpath(path, real))
 		return fail(log, LBS_ENOENT, "there is no such store (%s)",
 			    strerror(errno));
+	if (stat(real, &st) || !S_ISREG(st.st_mode))
+		return fail(log, LBS_ECORRUPT, "it is no regular file");
 	snprintf(out, sizeof out, "%s" SALVAGE_SUFFIX, real);
 	snprintf(copy, sizeof copy, "%s" COPY_SUFFIX, real);
 	if (lstat(out, &st) == 0)

@@ -398,6 +398,10 @@ copy; head -c 100000 /dev/urandom >flash/a.lbs; each 1 not-a-store
 copy; rm flash/a.lbs; sqlite3 flash/a.lbs 'CREATE TABLE t(x)'; each 1 not-a-store
 copy; rm flash/a.lbs; mkdir flash/a.lbs
 for command in info stat list; do expect 1 not-a-store "$lbs" $command flash/a.lbs; done
+expect 8 not-a-store "$bin/lbsck" -y flash/a.lbs
+copy; rm flash/a.lbs; mkfifo flash/a.lbs
+for command in info stat list; do expect 1 not-a-store timeout 60 "$lbs" $command flash/a.lbs; done
+expect 8 not-a-store timeout 60 "$bin/lbsck" -y flash/a.lbs
 change() { sqlite3 flash/a.lbs "$1" >/dev/null; }
 copy; change 'UPDATE store SET format_version=2'; each 1 newer-format
 copy; change 'UPDATE store SET features_must=1<<40'; each 1 newer-format

@@ -15,6 +15,7 @@
 #include "tools/nbd_serve.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -199,10 +200,12 @@ stop(struct serve *s)
 static int
 write_pidfile(struct serve *s)
 {
-	FILE *f = fopen(s->config->pidfile, "we");
-	int ok = f && fprintf(f, "%d\n", (int)getpid()) > 0;
+	/* No pipe's reader is waited for: nothing would end us meanwhile. */
+	int fd = open(s->config->pidfile,
+		      O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_CLOEXEC, 0666);
+	int ok = fd >= 0 && dprintf(fd, "%d\n", (int)getpid()) > 0;
 
-	if (f && fclose(f) != 0)
+	if (fd >= 0 && close(fd) != 0)
 		ok = 0;
 	if (!ok)
 		report_error(s->report, "io",

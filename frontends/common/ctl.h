@@ -35,6 +35,11 @@
 #define CTL_LINE_BYTES	256
 #define CTL_PATIENCE_MS 2000
 
+/* What to say where ctl_start fails, with its reason: the store is served. */
+#define CTL_NOT_MADE                                                    \
+	"the control socket, the store's name with .ctl behind it, could " \
+	"not be made (%s): 'lbs stat' will not reach this server"
+
 struct ctl;
 
 /* Makes the socket for the store at path and starts its thread. path and owner

@@ -165,6 +165,7 @@ fuse_serve(const struct fuse_config *config)
 	struct ctl *ctl = NULL;
 	struct fs fs;
 	sigset_t all, before;
+	char sentence[256];
 	int rc, closed;
 
 	fuse_set_log_func(libfuse_message);
@@ -173,10 +174,11 @@ fuse_serve(const struct fuse_config *config)
 	rc = open_store(config, &store);
 	if (rc < 0)
 		goto out;
-	if (ctl_start(config->store, store, config->owner, &ctl) < 0)
-		config->log(config->ctx, LBS_LOG_WARNING, 0,
-			    "the control socket could not be made, 'lbs stat' "
-			    "will not reach this server");
+	rc = ctl_start(config->store, store, config->owner, &ctl);
+	if (rc < 0) {
+		snprintf(sentence, sizeof(sentence), CTL_NOT_MADE, strerror(-rc));
+		config->log(config->ctx, LBS_LOG_WARNING, 0, sentence);
+	}
 	fs_init(&fs, config, store);
 	rc = run(config, &fs);
 	ctl_end(ctl);

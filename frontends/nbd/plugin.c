@@ -88,7 +88,8 @@ config(const char *key, const char *value)
 	if (strcmp(key, "store") == 0)
 		return set_store(value);
 	if (strcmp(key, "vdisk") == 0)
-		return set_text((const char **)&vdisk, strdup(value));
+		return set_text((const char **)&vdisk,
+				strdup(value[0] ? value : DEFAULT_VDISK));
 	if (strcmp(key, "data") == 0)
 		return set_text(&options.data_dir, nbdkit_absolute_path(value));
 	if (strcmp(key, "read-only") == 0)

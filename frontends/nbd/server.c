@@ -138,6 +138,7 @@ int
 server_start(const struct server_options *options)
 {
 	struct lbs_open_options oo;
+	char sentence[256];
 	int rc;
 
 	opt = *options;
@@ -151,10 +152,10 @@ server_start(const struct server_options *options)
 		return refused(rc);
 	}
 	rc = ctl_start(opt.path, store, opt.owner, &ctl);
-	if (rc < 0)
-		log_sentence(NULL, LBS_LOG_WARNING, 0,
-			     "the control socket could not be made, 'lbs stat' "
-			     "will not reach this server");
+	if (rc < 0) {
+		snprintf(sentence, sizeof(sentence), CTL_NOT_MADE, strerror(-rc));
+		log_sentence(NULL, LBS_LOG_WARNING, 0, sentence);
+	}
 	if (opt.link_fd >= 0) {
 		if (link_start(opt.link_fd, stop, &to_supervisor) < 0) {
 			server_finish();

@@ -128,6 +128,16 @@ def words():
         done = lab.run("lbs-nbd", lab.store, check=False)
         refuses("no card", done, 1, "card-missing")
         says_once("no card", done, "corp.lbs")
+        os.rename(lab.card + "2", lab.card)
+        pipe = lab.work + "/pipe"
+        os.mkfifo(pipe)
+        try:
+            done = lab.run("lbs-nbd", "-f", "--pidfile", pipe, lab.store, check=False,
+                           timeout=60)
+            refuses("a pipe for the pidfile", done, 1, "io")
+        except subprocess.TimeoutExpired:
+            score.check("a pipe for the pidfile", False)
+        os.rename(lab.card, lab.card + "2")
         score.check("a refused store leaves no socket",
                     not os.path.exists(lab.sock))
         with Daemon(lab, "--data", lab.card + "2") as d:
@@ -328,6 +338,10 @@ def run_command():
         score.equal("--run", (done.returncode, done.stdout),
                     (0, f"nbd+unix:///?socket={lab.sock}|{lab.sock}|{lab.sock}\n"
                      f"{16 << 20}\n"))
+        done = lab.run("lbs-nbd", "--vdisk", "", "--run", 'nbdinfo --size "$uri"',
+                       lab.store, check=False)
+        score.equal("the empty name is disk", (done.returncode, done.stdout),
+                    (0, f"{16 << 20}\n"))
         for command, status in (("exit 7", 7), ("kill -9 $$", 137)):
             done = lab.run("lbs-nbd", "--run", command, lab.store, check=False)
             score.equal(f"--run '{command}'", done.returncode, status)
@@ -514,6 +528,11 @@ def control():
         score.check("after SIGKILL", reachable(lab))
         score.check("the control socket is a new one",
                     b"counters" in ask(lab, b"stat\n"))
+        lab.stop()
+        os.mkdir(lab.store + ".ctl")
+        lab.start()
+        score.check("no control socket, and why", ".ctl" in lab.said() and
+                    "Is a directory" in lab.said(), lab.said()[-500:])
         lab.stop()
 
 
