@@ -326,7 +326,7 @@ fua_and_flush_make_durable(void **state)
 
 	(void)state;
 	own_card_make();
-	own_card_open();
+	own_card_open(1);
 	draw_bytes(buf, 4096);
 	assert_int_equal(lbs_vdisk_write(disk, buf, 4096, 0, LBS_FUA), 0);
 	assert_true(store_stat(LBS_STAT_DURABLE_RECORD) ==
@@ -364,7 +364,7 @@ a_lone_synchronous_write_costs_two_pages_and_one_commit(void **state)
 	assert_int_equal(store_make(SIZE, 100 * MIB), 0);
 	store_preallocate = 0;
 	own_card_make();
-	own_card_open();
+	own_card_open(1);
 	for (int i = 0; i < 20; i++) {
 		log = store_stat(LBS_STAT_CARD_LOG_BYTES);
 		syncs = store_stat(LBS_STAT_CARD_SYNCS);

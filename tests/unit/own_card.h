@@ -1,6 +1,6 @@
 /*
- * own_card.h - a store of store.h, opened anew on a card that the test holds: one
- * thread, and nothing is synced that nobody asked for.
+ * own_card.h - a store of store.h, opened anew on a card that the test holds: with the
+ * store's threads or without, and nothing is synced that nobody asked for.
  */
 #ifndef LBS_TESTS_OWN_CARD_H
 #define LBS_TESTS_OWN_CARD_H
@@ -21,10 +21,10 @@ own_card_make(void)
 }
 
 static inline void
-own_card_open(void)
+own_card_open(int threads)
 {
 	struct store_env env = { .meta_path = store_path, .card = card,
-				 .threads = 1, .sync_seconds = 3600 };
+				 .threads = threads, .sync_seconds = 3600 };
 	struct lbs_open_options o = { .struct_size = sizeof o,
 				      .log = store_tell };
 

@@ -310,7 +310,7 @@ a_round_waits_for_those_that_come_back(void **state)
 	slow = *fast;
 	slow.sync = sync_slowly;
 	card->ops = &slow;
-	own_card_open();
+	own_card_open(1);
 	for (int i = 0; i < 5 && syncs >= 360 / 4; i++)
 		syncs = syncs_of(6);
 	assert_true(syncs < 360 / 4);
