@@ -82,6 +82,8 @@ $(TESTBIN)/%: $(BUILD)/tests/%.o $(LAB_OBJ) $(LIB)
 $(TESTBIN)/format_example_test: LDFLAGS += -Wl,--wrap=secret_random -Wl,--wrap=secret_unique
 # Lets others in between two looks of the store's.
 $(TESTBIN)/unit/between_test: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,segtab_info store_check_not_newer store_totals stream_log_bytes store_checkpoint)
+# Looks at what is handed to the compressor.
+$(TESTBIN)/unit/zip_store_test: LDFLAGS += -Wl,--wrap=zip_pack
 $(TESTBIN)/tools_test: $(call OBJ,$(COMMON_SRC))
 $(TESTBIN)/crash_test: $(call OBJ,$(wildcard tests/crash/*.c))
 $(TESTBIN)/tamper_test: $(call OBJ,$(wildcard tests/tamper/*.c))

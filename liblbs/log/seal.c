@@ -120,12 +120,15 @@ frame_ad(const struct sealer *s, uint8_t ad[ZIP_FRAME_AD_BYTES], uint32_t layer,
 uint32_t
 seal_pack(const struct sealer *s, const uint8_t block[BLOCK_BYTES], uint8_t *out)
 {
-	size_t n = zip_pack(s->zip, block, BLOCK_BYTES, out, ZIP_BLOCK_BYTES_MAX);
+	uint8_t still[BLOCK_BYTES];
+	size_t n;
 
-	if (n)
-		return (uint32_t)n;
-	memcpy(out, block, BLOCK_BYTES);
-	return BLOCK_BYTES;
+	memcpy(still, block, BLOCK_BYTES);
+	n = zip_pack(s->zip, still, BLOCK_BYTES, out, ZIP_BLOCK_BYTES_MAX);
+	if (n == 0)
+		memcpy(out, still, n = BLOCK_BYTES);
+	secret_wipe(still, sizeof still);
+	return (uint32_t)n;
 }
 
 /* block may lie where the ciphertext will be. Returns how far it is to the next. */

@@ -54,7 +54,9 @@ int open_header(const struct sealer *s, uint32_t segment,
 		struct segment_sealed *out);
 
 /* Writes a block as it is stored where frames vary: compressed if that makes it
- * short enough. How long it became; out has room for a block. */
+ * short enough. How long it became; out has room for a block. The block is read once:
+ * a guest may change memory that it has handed over, and what a compressor has seen in
+ * two states may open to nothing. */
 uint32_t seal_pack(const struct sealer *s, const uint8_t block[BLOCK_BYTES],
 		   uint8_t *out);
 
