@@ -164,6 +164,7 @@ check: deps ## install what is missing, build, run the tests
 	tests/run -t 900 $(UNIT_RUNS) $(LAB_RUNS) \
 		"crash-quick=$(TESTBIN)/crash_test --quick --json $(BUILD)/crash-quick.json" \
 		"sim-quick=$(TESTBIN)/sim_test --seeds 60" \
+		"sim-found=for s in tests/sim/found/*.sim; do $(TESTBIN)/sim_test --quiet --script \$$s || exit 1; done" \
 		"layers=tests/layers_test.sh" "named=tests/named_test.sh" "install=tests/install_test.sh" "abi=tests/abi_test.sh" "manual=/usr/bin/python3 tests/manual_test.py" "cli=tests/cli_test.sh" \
 		$(CONFORMANCE_RUNS) $(E2E_RUNS) $(ATTACK_RUNS) \
 		"clang=$(MAKE) -s BUILD=build-clang CC=clang CFLAGS='-O2 -g -Werror' all" \

@@ -28,6 +28,9 @@ search_behind(struct replay *r, int *later, uint64_t *durable_to)
 	rc = scanner_begin(&sc, &r->src, r->stop_segment, key, r->stop_offset);
 	while (rc == 0) {
 		rc = scanner_search(&sc, r->end + 1, &desc, &offset);
+		/* What lies behind a closed piece was cut off by a recovery. */
+		if (rc == SCAN_OK && r->stop_end && desc.recno > r->stop_end)
+			continue;
 		if (rc == SCAN_OK) {
 			*later = 1;
 			if (desc.durable_to > *durable_to)

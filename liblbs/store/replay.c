@@ -163,12 +163,14 @@ replay_stretch(struct replay *r, const struct meta_piece *piece,
 	struct segtab *segtab = r->s->segtab;
 	struct index_entry *entries = NULL;
 	struct segment_sealed header;
+	struct segment_info known;
 	struct index_head index;
 	uint8_t salt[SALT_BYTES];
 	const uint8_t *key;
 	int rc, indexed;
 
 	*stopped_at = at->from;
+	segtab_info(segtab, at->segment, &known);
 	/* The header must be this use's own; if not, nothing behind it was ever
 	 * durable, or it was replaced. */
 	rc = or_none(r, scan_header(&r->src, at->segment, salt, &header));
@@ -179,6 +181,9 @@ replay_stretch(struct replay *r, const struct meta_piece *piece,
 		return PIECE_STOPPED;
 	at->serial = header.serial;
 	segtab_use(segtab, at->segment, at->serial, at->salt, RECNO_OPEN);
+	/* An older metadata file has a row of the use before this one. */
+	if (memcmp(known.salt, at->salt, SALT_BYTES))
+		segtab_set_in_metadata(segtab, at->segment, 0);
 	key = segtab_key(segtab, at->segment);
 	rc = or_none(r, scan_index(&r->src, at->segment, key, &index, &entries));
 	if (rc < 0)
@@ -228,6 +233,7 @@ replay_piece(struct replay *r, const struct meta_piece *piece)
 		r->stopped = 1;
 		r->stop_segment = at.segment;
 		r->stop_offset = stopped_at;
+		r->stop_end = piece->end_recno;
 	}
 	return 0;
 }

@@ -36,6 +36,7 @@ struct replay {
 	struct cut last;	/* where record end lies, if it was read */
 	int stopped;		/* an incomplete piece ended the replay */
 	uint32_t stop_segment, stop_offset;
+	uint64_t stop_end;	/* last record of that piece; 0 = it is open */
 	int io;			/* an I/O error ended the replay */
 	int anchor_seen;	/* its record was read in full */
 };

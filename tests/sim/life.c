@@ -127,6 +127,14 @@ static int judge_refusal(struct run *r, int rc, const struct struck *before,
 		r->over = 1;
 		return 0;
 	}
+	/* What this opening wrote went astray, over what it had yet to write again:
+	 * another one tells of that damage first. */
+	if (*consent && rc == LBS_EDAMAGED &&
+	    run_struck(r).strays != before->strays) {
+		run_count(r, COUNT_OPENING_ERRORS, 1);
+		*consent = 0;
+		return 0;
+	}
 	if (*consent || !oracle_may_refuse(&r->o, rc))
 		return oracle_broken(&r->o, "opening", "opening gave %s%s",
 				     lbs_error_word(rc),
@@ -154,6 +162,7 @@ static int settle(struct run *r)
 	run_count(r, COUNT_DAMAGED, r->o.met_damaged);
 	r->o.limbo = r->o.at_risk = 0;
 	r->failed_for = 0;
+	r->fill_bytes = 0;
 	r->drops = simdisk_hits(r->w->disk, SIM_CARD, SIM_SYNC, SIM_FAULT_DROP);
 	return 0;
 }

@@ -25,6 +25,8 @@ struct struck run_struck(const struct run *r)
 	struct struck s;
 
 	s.faults = simdisk_fault_hits(r->w->disk);
+	s.strays = simdisk_hits(r->w->disk, SIM_CARD, SIM_WRITE,
+				SIM_FAULT_STRAY);
 	s.flash_full = simdisk_refused(r->w->disk, SIM_FLASH);
 	return s;
 }

@@ -46,9 +46,10 @@ struct run {
 	int relieved;		/* all was discarded: there must be room */
 };
 
-/* Faults that have struck, and failures for lack of room. */
+/* Faults that have struck, misdirected writes among them, and failures for lack of
+ * room. */
 struct struck {
-	uint64_t faults, flash_full;
+	uint64_t faults, strays, flash_full;
 };
 struct struck run_struck(const struct run *r);
 /* Whether an error has a cause in what struck since then. */
